@@ -30,6 +30,7 @@ class Question:
     question: str
     answer: str
     kind: str = ""
+    topic: str = ""  # the source's own question type, such as "presence" or "plane"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +80,9 @@ def problems(record: Record) -> list[str]:
                 found.append(f"{field}[{i}] is neither PNG nor JPEG ({len(data)} bytes)")
     if record.modality not in MODALITIES:
         found.append(f"modality {record.modality!r} is not one of {', '.join(MODALITIES)}")
-    found += [f"labels[{k!r}] is {v!r}, not one of {LABEL_VALUES}" for k, v in record.labels.items() if v not in LABEL_VALUES]
+    found += [
+        f"labels[{k!r}] is {v!r}, not one of {LABEL_VALUES}" for k, v in record.labels.items() if v not in LABEL_VALUES
+    ]
     boxes = np.asarray(record.boxes)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         found.append(f"boxes have shape {boxes.shape}, expected [N, 4]")
@@ -97,7 +100,9 @@ def problems(record: Record) -> list[str]:
             found.append(f"qa[{i}] has an empty question or answer")
         if item.kind not in ANSWER_TYPES:
             found.append(f"qa[{i}].kind is {item.kind!r}, not one of {ANSWER_TYPES}")
-    has_content = record.images or any((record.findings, record.impression, record.caption, record.text, record.premise))
+    has_content = record.images or any(
+        (record.findings, record.impression, record.caption, record.text, record.premise)
+    )
     if not has_content:
         found.append("neither an image nor any text")
     return found
@@ -124,7 +129,9 @@ def features() -> Any:
         | {
             "labels": tfds.features.Sequence({"name": tfds.features.Text(), "value": tfds.features.Text()}),
             "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-            "qa": tfds.features.Sequence({key: tfds.features.Text() for key in ("question", "answer", "kind")}),
+            "qa": tfds.features.Sequence(
+                {key: tfds.features.Text() for key in ("question", "answer", "kind", "topic")}
+            ),
         }
     )
 
@@ -150,7 +157,7 @@ def from_example(example: Mapping[str, Any]) -> Record:
         elif field.name == "labels":
             values["labels"] = {_text(n): _text(v) for n, v in zip(value["name"], value["value"], strict=True)}
         elif field.name == "qa":
-            columns = (value["question"], value["answer"], value["kind"])
+            columns = (value["question"], value["answer"], value["kind"], value["topic"])
             values["qa"] = tuple(Question(*map(_text, row)) for row in zip(*columns, strict=True))
         elif field.name == "boxes":
             values["boxes"] = np.asarray(value, np.float32).reshape(-1, 4)

@@ -1,0 +1,1 @@
+"""What a person runs: every module with a `main(argv)` is a subcommand of `unimedvlp`."""

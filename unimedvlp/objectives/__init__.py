@@ -1,0 +1,1 @@
+"""Objectives: pure functions from arrays to losses in float32."""

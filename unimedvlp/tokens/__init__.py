@@ -1,0 +1,1 @@
+"""The composed discrete token space: one vocabulary for every annotation of every level."""

@@ -1,0 +1,87 @@
+"""One sequence form for every annotation, and its exact inverse.
+
+A sequence has three parts: `context` is what the text encoder reads, `prompt` is what the decoder is given, `response` is
+what it must say, ending in EOS. The forms follow our reconstruction of UniMed's composed decoder (BOS task modality ...).
+The inverses read a response alone and return None for one that is malformed.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN
+from unimedvlp.tokens import vocabulary as v
+from unimedvlp.tokens.space import TokenSpace
+
+VALUE_TOKENS = {POSITIVE: v.POS, NEGATIVE: v.NEG, UNCERTAIN: v.UNCERTAIN}
+_TOKEN_VALUES = {token: value for value, token in VALUE_TOKENS.items()}
+
+
+class Sequence(NamedTuple):
+    """Ids of one example: context (may be empty), prompt and response."""
+
+    context: list[int]
+    prompt: list[int]
+    response: list[int]
+
+
+def head(space: TokenSpace, task: str, modality: str) -> list[int]:
+    """`BOS task modality`, with which every prompt begins."""
+    return [v.BOS, space.vocabulary.task(task), space.vocabulary.modality(modality)]
+
+
+def classification(space: TokenSpace, modality: str, name: str) -> Sequence:
+    """Single label: `BOS classify modality` -> `class EOS`."""
+    return Sequence([], head(space, "classify", modality), [space.vocabulary.class_id(name), v.EOS])
+
+
+def read_classification(response: Iterable[int], space: TokenSpace) -> str | None:
+    """The class name of a single-label response."""
+    ids = until_end(response)
+    return space.vocabulary.class_name(ids[0]) if ids is not None and len(ids) == 1 else None
+
+
+def finding(space: TokenSpace, modality: str, name: str, value: str) -> Sequence:
+    """Multi-label, one query a finding: `BOS findings modality class` -> `POS|NEG|UNCERTAIN EOS`."""
+    prompt = [*head(space, "findings", modality), space.vocabulary.class_id(name)]
+    return Sequence([], prompt, [VALUE_TOKENS[value], v.EOS])
+
+
+def read_finding(response: Iterable[int]) -> str | None:
+    """The value (positive, negative, uncertain) of a finding's response."""
+    ids = until_end(response)
+    return _TOKEN_VALUES.get(ids[0]) if ids is not None and len(ids) == 1 else None
+
+
+def report(space: TokenSpace, modality: str, text: str) -> Sequence:
+    """Report: `BOS report modality` -> `text EOS`."""
+    return Sequence([], head(space, "report", modality), [*space.encode_text(text), v.EOS])
+
+
+def summary(space: TokenSpace, modality: str, findings: str, impression: str) -> Sequence:
+    """Summary: findings in the context, `BOS summarise modality` -> `impression EOS`."""
+    prompt = head(space, "summarise", modality)
+    return Sequence(space.encode_text(findings), prompt, [*space.encode_text(impression), v.EOS])
+
+
+def answer(space: TokenSpace, modality: str, question: str, text: str) -> Sequence:
+    """Question answering: the question in the context, `BOS answer modality` -> `text EOS`."""
+    prompt = head(space, "answer", modality)
+    return Sequence(space.encode_text(question), prompt, [*space.encode_text(text), v.EOS])
+
+
+def read_text(response: Iterable[int], space: TokenSpace) -> str | None:
+    """The text of a response, or None where it holds ids of another range. A response cut off before EOS is read so far."""
+    ids = list(until_end(response, cut=True))
+    if any(i < v.TEXT_START for i in ids):
+        return None
+    return space.decode_text(ids)
+
+
+def until_end(response: Iterable[int], cut: bool = False) -> list[int] | None:
+    """Ids before EOS. A response without EOS is None, or all of it up to padding with `cut`."""
+    ids = [int(i) for i in response]
+    if v.EOS in ids:
+        return ids[: ids.index(v.EOS)]
+    if not cut:
+        return None
+    return ids[: ids.index(v.PAD)] if v.PAD in ids else ids

@@ -1,0 +1,46 @@
+"""Scaled dot-product attention by implementation name, and the masks that go with it.
+
+A mask is boolean and broadcastable to [B, H, T, S]; True means that query t may look at key s. Masks combine with `&`.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from unimedvlp.errors import UserError
+
+IMPLEMENTATIONS = ("xla", "cudnn")
+
+
+def attention(
+    q: jax.Array, k: jax.Array, v: jax.Array, *, mask: jax.Array | None = None, implementation: str = "xla"
+) -> jax.Array:
+    """Attention of q [B, T, H, Dh] over k, v [B, S, H, Dh] -> [B, T, H, Dh], softmax in float32.
+
+    `mask` is bool, broadcastable to [B, H, T, S]; a query with nothing to look at gives zeros.
+    "xla" runs everywhere; "cudnn" is the fused kernel of NVIDIA GPUs (bfloat16 or float16 only).
+    Raises UserError for an unknown implementation.
+    """
+    if implementation not in IMPLEMENTATIONS:
+        raise UserError(f"attention implementation {implementation!r} is unknown: use one of {IMPLEMENTATIONS}")
+    if mask is None:
+        return jax.nn.dot_product_attention(q, k, v, implementation=implementation)
+    out = jax.nn.dot_product_attention(q, k, v, mask=mask, implementation=implementation)
+    sees_something = jnp.swapaxes(mask.any(-1, keepdims=True), 1, 2)  # [B, T, H, 1]
+    return jnp.where(sees_something, out, 0)
+
+
+def padding_mask(key_mask: jax.Array) -> jax.Array:
+    """Which keys exist, [B, S] bool, as an attention mask [B, 1, 1, S]."""
+    return key_mask[:, None, None, :]
+
+
+def causal_mask(length: int) -> jax.Array:
+    """Query t sees keys 0..t: [1, 1, T, T] bool."""
+    return jnp.tril(jnp.ones((length, length), bool))[None, None]
+
+
+def segment_mask(segment_ids: jax.Array) -> jax.Array:
+    """Queries see keys of their own segment only: ids [B, T] -> [B, 1, T, T] bool."""
+    return (segment_ids[:, :, None] == segment_ids[:, None, :])[:, None]

@@ -1,0 +1,166 @@
+"""Transformer blocks and the scanned stack of them that every encoder and decoder uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from unimedvlp.errors import UserError
+from unimedvlp.models.attention import padding_mask
+from unimedvlp.models.cache import Cache, LayerCache, append
+from unimedvlp.models.layers import Mlp, MultiHeadAttention, constrain, layer_norm
+
+REMAT = {
+    "full": jax.checkpoint_policies.nothing_saveable,
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
+
+
+class Block(nn.Module):
+    """Self-attention, optional cross-attention to a memory, feed-forward; each with a residual.
+
+    `pre_norm=True` normalises the input of each part (ViT, GPT-2), False the sum after it (BERT).
+    `mlp` is the hidden width; `dropout` acts on the output of each part.
+    """
+
+    width: int
+    heads: int
+    mlp: int
+    cross: bool = False
+    pre_norm: bool = True
+    dropout: float = 0.0
+    eps: float = 1e-6
+    dtype: Any = jnp.float32
+    implementation: str = "xla"
+
+    def setup(self) -> None:
+        def heads() -> MultiHeadAttention:
+            return MultiHeadAttention(self.width, self.heads, self.dtype, self.implementation)
+
+        self.attention, self.attention_norm = heads(), layer_norm(self.eps, self.dtype)
+        if self.cross:
+            self.cross_attention, self.cross_norm = heads(), layer_norm(self.eps, self.dtype)
+        self.feed_forward, self.feed_forward_norm = Mlp(self.mlp, self.dtype), layer_norm(self.eps, self.dtype)
+        self.drop = nn.Dropout(self.dropout)
+
+    def __call__(
+        self,
+        x: jax.Array,
+        mask: jax.Array | None = None,
+        memory: jax.Array | None = None,
+        memory_mask: jax.Array | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> jax.Array:
+        """x [B, T, D], memory [B, N, D], masks as in `attention` -> [B, T, D]."""
+        y = self._before(self.attention_norm, x)
+        x = self._after(self.attention_norm, x, self.attention(y, y, y, mask), deterministic)
+        if self.cross:
+            y = self._before(self.cross_norm, x)
+            y = self.cross_attention(y, memory, memory, memory_mask)
+            x = self._after(self.cross_norm, x, y, deterministic)
+        return self._finish(x, deterministic)
+
+    def memory_keys_values(self, memory: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The cross-attention's keys and values of memory [B, N, D], each [B, N, H, Dh]."""
+        return self.cross_attention.keys_values(memory, memory)
+
+    def extend(
+        self, x: jax.Array, past: LayerCache, used: jax.Array, mask: jax.Array, memory_mask: jax.Array
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        """x [B, T, D] after the `used` tokens of `past` -> ([B, T, D], its keys and values [B, T, H, Dh])."""
+        y = self._before(self.attention_norm, x)
+        k, v = self.attention.keys_values(y, y)
+        y = self.attention.attend(y, append(past.keys, k, used), append(past.values, v, used), mask)
+        x = self._after(self.attention_norm, x, y, True)
+        y = self._before(self.cross_norm, x)
+        y = self.cross_attention.attend(y, past.memory_keys, past.memory_values, memory_mask)
+        x = self._after(self.cross_norm, x, y, True)
+        return self._finish(x, True), (k, v)
+
+    def _finish(self, x: jax.Array, deterministic: bool) -> jax.Array:
+        y = self.feed_forward(self._before(self.feed_forward_norm, x))
+        return constrain(self._after(self.feed_forward_norm, x, y, deterministic))
+
+    def _before(self, norm: nn.LayerNorm, x: jax.Array) -> jax.Array:
+        return norm(x) if self.pre_norm else x
+
+    def _after(self, norm: nn.LayerNorm, x: jax.Array, y: jax.Array, deterministic: bool) -> jax.Array:
+        x = x + self.drop(y, deterministic=deterministic)
+        return x if self.pre_norm else norm(x)
+
+
+class Stack(nn.Module):
+    """`depth` equal blocks as one scan, parameters stacked on a leading "layers" axis; pre-norm stacks end in a norm.
+
+    `block` is a template made with parent=None. `remat` names what the backward pass recomputes: "none", "dots" (all but the
+    outputs of the linear layers) or "full" (all but the block's input). `unroll` is the number of layers per loop turn.
+    """
+
+    block: Block
+    depth: int
+    remat: str = "none"
+    unroll: int = 1
+
+    def setup(self) -> None:
+        if self.remat not in ("none", *REMAT):
+            raise UserError(f"remat {self.remat!r} is unknown: use one of {('none', *REMAT)}")
+        if self.block.pre_norm:
+            self.norm = layer_norm(self.block.eps, self.block.dtype)
+
+    def __call__(
+        self,
+        x: jax.Array,
+        mask: jax.Array | None = None,
+        memory: jax.Array | None = None,
+        memory_mask: jax.Array | None = None,
+        *,
+        deterministic: bool = True,
+    ) -> jax.Array:
+        """x [B, T, D], memory [B, N, D], masks as in `attention` -> [B, T, D]."""
+
+        def body(block, x, mask, memory, memory_mask):
+            return block(x, mask, memory, memory_mask, deterministic=deterministic), None
+
+        if self.remat != "none":
+            body = nn.remat(body, policy=REMAT[self.remat], prevent_cse=False)
+        x, _ = self._scan(body, (nn.broadcast,) * 3)(self.block, x, mask, memory, memory_mask)
+        return self._normalise(x)
+
+    def start(self, memory: jax.Array, memory_mask: jax.Array, length: int) -> Cache:
+        """An empty cache of `length` positions over memory [B, N, D], memory_mask [B, N] bool."""
+
+        def body(block, carry, memory):
+            return carry, block.memory_keys_values(memory)
+
+        _, (keys, values) = self._scan(body, nn.broadcast)(self.block, (), memory)
+        return Cache.empty(keys, values, memory_mask, length)
+
+    def extend(self, x: jax.Array, mask: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
+        """x [B, T, D] after `cache`, which has admitted it; mask [B, 1, T, S] -> ([B, T, D], cache)."""
+
+        def body(block, x, past, used, mask, memory_mask):
+            return block.extend(x, past, used, mask, memory_mask)
+
+        scan = self._scan(body, (0, nn.broadcast, nn.broadcast, nn.broadcast))
+        memory_mask = padding_mask(cache.memory_mask)
+        x, (keys, values) = scan(self.block, x, cache.layers, cache.used, mask, memory_mask)
+        return self._normalise(x), cache.append(keys, values)
+
+    def _normalise(self, x: jax.Array) -> jax.Array:
+        return self.norm(x) if self.block.pre_norm else x
+
+    def _scan(self, body: Callable, in_axes: Any) -> Callable:
+        return nn.scan(
+            body,
+            variable_axes={"params": 0},
+            split_rngs={"params": True, "dropout": True},
+            in_axes=in_axes,
+            length=self.depth,
+            unroll=self.unroll,
+            metadata_params={nn.PARTITION_NAME: "layers"},
+        )

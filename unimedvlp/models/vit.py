@@ -1,0 +1,117 @@
+"""Vision transformer (Dosovitskiy et al., 2021), with a convolutional stem for small data (Xiao et al., 2021)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from unimedvlp.errors import UserError
+from unimedvlp.models.layers import EMBEDDING, KERNEL, dense, layer_norm, named
+from unimedvlp.models.stack import Block, Stack
+
+
+class PatchStem(nn.Module):
+    """One linear layer per patch: [B, H, W, C] -> [B, H / patch, W / patch, width]."""
+
+    patch: int
+    width: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """image float [B, H, W, C] -> [B, h, w, width]; equal to a convolution of stride `patch`."""
+        b, height, width, c = image.shape
+        h, w, p = height // self.patch, width // self.patch, self.patch
+        patches = image.reshape(b, h, p, w, p, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h, w, p * p * c)
+        return dense(self.width, ("patch", "embed"), self.dtype, "project")(patches)
+
+
+class ConvStem(nn.Module):
+    """3x3 convolutions of stride 2, each with LayerNorm and GELU, down to one position per patch, then a 1x1 layer."""
+
+    patch: int
+    width: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """image float [B, H, W, C] -> [B, h, w, width]; raises UserError unless `patch` is a power of two."""
+        steps = self.patch.bit_length() - 1
+        if self.patch != 2**steps:
+            raise UserError(f"patch {self.patch} does not suit stem 'conv': use a power of two")
+        x = image
+        for step in reversed(range(steps)):
+            x = nn.Conv(
+                max(self.width >> step, 8),
+                (3, 3),
+                strides=2,
+                padding=1,
+                use_bias=False,
+                dtype=self.dtype,
+                kernel_init=named(KERNEL, None, None, None, None),
+            )(x)
+            x = nn.gelu(layer_norm(1e-6, self.dtype, axis=None)(x), approximate=False)
+        return dense(self.width, (None, "embed"), self.dtype, "project")(x)
+
+
+STEMS = {"patch": PatchStem, "conv": ConvStem}
+
+
+class ViT(nn.Module):
+    """Pre-norm ViT: an image -> one class token and a token per patch.
+
+    `image_size` (pixels) is the size that the learned positions are stored for; images of another size get them
+    interpolated. `mlp` is the hidden width of the feed-forward layers.
+    """
+
+    image_size: tuple[int, int]
+    patch: int
+    width: int
+    depth: int
+    heads: int
+    mlp: int
+    stem: str = "patch"
+    dropout: float = 0.0
+    eps: float = 1e-6
+    dtype: Any = jnp.float32
+    implementation: str = "xla"
+    remat: str = "none"
+    unroll: int = 1
+
+    @nn.compact
+    def __call__(self, image: jax.Array, *, deterministic: bool = True) -> jax.Array:
+        """image float [B, H, W, C], already normalised -> tokens [B, 1 + N, D], the class token first.
+
+        Raises UserError for an unknown stem and for an image whose sides are not multiples of the patch.
+        """
+        if self.stem not in STEMS:
+            raise UserError(f"stem {self.stem!r} is unknown: use one of {tuple(STEMS)}")
+        if image.shape[1] % self.patch or image.shape[2] % self.patch:
+            raise UserError(f"image of {image.shape[1:3]} pixels is not a multiple of patch {self.patch}: resize it")
+        x = STEMS[self.stem](self.patch, self.width, self.dtype, name="stem")(image.astype(self.dtype))
+        x = x + self._positions(x.shape[1:3]).astype(self.dtype)
+        x = x.reshape(x.shape[0], -1, self.width)
+        cls = self.param("class_token", named(EMBEDDING, None, "embed"), (1, self.width))
+        x = jnp.concatenate([jnp.broadcast_to(cls.astype(self.dtype), (x.shape[0], 1, self.width)), x], axis=1)
+        x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
+        block = Block(
+            self.width,
+            self.heads,
+            self.mlp,
+            dropout=self.dropout,
+            eps=self.eps,
+            dtype=self.dtype,
+            implementation=self.implementation,
+            parent=None,
+        )
+        return Stack(block, self.depth, self.remat, self.unroll, name="layers")(x, deterministic=deterministic)
+
+    def _positions(self, grid: tuple[int, int]) -> jax.Array:
+        """Learned positions of a grid, [h, w, D], bilinearly interpolated from the stored one where it differs."""
+        stored = (self.image_size[0] // self.patch, self.image_size[1] // self.patch)
+        shape = (stored[0] * stored[1], self.width)
+        positions = self.param("positions", named(EMBEDDING, "position", "embed"), shape).reshape(*stored, self.width)
+        return positions if grid == stored else jax.image.resize(positions, (*grid, self.width), "bilinear")

@@ -57,7 +57,9 @@ class Metric:
         """Point estimates with percentile intervals."""
         return self._summarise(self.point(), self.resampled(resamples, seed), level)
 
-    def difference(self, other: "Metric", resamples: int = 1000, seed: int = 0, level: float = 0.95) -> dict[str, Value]:
+    def difference(
+        self, other: "Metric", resamples: int = 1000, seed: int = 0, level: float = 0.95
+    ) -> dict[str, Value]:
         """This system minus `other`, paired: both are scored on the same resamples of the same samples."""
         if self.count != other.count:
             raise UserError(f"a paired difference needs the same samples: {self.count} against {other.count}")

@@ -122,7 +122,9 @@ def _ngrams(text: str) -> Counter[tuple[str, ...]]:
 
 def _pairs(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Iterator[tuple[str, Sequence[str]]]:
     if not len(predictions) or len(predictions) != len(references):
-        raise UserError(f"need as many predictions as references, above 0: got {len(predictions)} and {len(references)}")
+        raise UserError(
+            f"need as many predictions as references, above 0: got {len(predictions)} and {len(references)}"
+        )
     for index, (prediction, texts) in enumerate(zip(predictions, references, strict=True)):
         if isinstance(texts, str) or not texts or not all(text.split() for text in texts):
             raise UserError(f"sample {index}: references must be a list of one or more texts that are not empty")

@@ -60,7 +60,9 @@ def accuracy(
     questions on one image are not independent.
     """
     if not len(predictions) or not len(predictions) == len(answers) == len(types):
-        raise UserError(f"{len(predictions)} predictions, {len(answers)} answers, {len(types)} types: need as many of each")
+        raise UserError(
+            f"{len(predictions)} predictions, {len(answers)} answers, {len(types)} types: need as many of each"
+        )
     is_open = np.array([answer_type(kind) == "open" for kind in types])
     hits = exact(predictions, answers)
     f1, recall = np.array([overlap(p, a) for p, a in zip(predictions, answers, strict=True)]).T
@@ -74,4 +76,3 @@ def accuracy(
         },
         None if groups is None else np.asarray(groups),
     )
-

@@ -1,0 +1,118 @@
+"""Examples to batches of fixed shape, and the tally of what did not fit."""
+
+import dataclasses
+import logging
+import threading
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from unimedvlp.errors import UserError
+from unimedvlp.tokens import sequences
+from unimedvlp.tokens.vocabulary import PAD
+
+Batch = dict[str, np.ndarray]
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchSpec:
+    """The shapes of a batch: V `views` of `image_size` pixels square with C `channels`; L, P and R tokens."""
+
+    image_size: int
+    views: int
+    channels: int
+    text_length: int
+    prompt_length: int
+    response_length: int
+    resize: str = "squash"  # or "letterbox", which keeps the shape of the image
+
+    @property
+    def image_shape(self) -> tuple[int, int, int, int]:
+        """`[V, H, W, C]` of one example."""
+        return self.views, self.image_size, self.image_size, self.channels
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One example: images uint8 `[V, H, W, C]` (zeros where `view_mask` `[V]` is False), ids and where it comes from."""
+
+    images: np.ndarray
+    view_mask: np.ndarray
+    sequence: sequences.Sequence
+    task: int  # position in vocabulary.TASKS
+    dataset: int
+    index: int
+    valid: bool = True
+
+
+class Tally:
+    """What the input cut, dropped or set aside, counted. One is shared by all reading threads."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+        self.set_aside: dict[str, str] = {}  # "data set/study" -> reason
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Add to one count; says so in the log the first time."""
+        if not number:
+            return
+        with self._lock:
+            first = not self.counts[what]
+            self.counts[what] += number
+        if first:
+            _log.info("input: first example with a %s", what)
+
+    def put_aside(self, dataset: str, study: str, reason: str) -> None:
+        """Note a record that cannot be read; the log names it once."""
+        name = f"{dataset}/{study}"
+        with self._lock:
+            known = name in self.set_aside
+            self.set_aside[name] = reason
+            self.counts["record set aside"] += not known
+        if not known:
+            _log.warning("input: set aside %s: %s", name, reason)
+
+
+def collate(examples: Sequence[Example], spec: BatchSpec, tally: Tally | None = None) -> Batch:
+    """Stack B examples into a batch: fixed shapes, absence masked.
+
+    A context or response that is too long is cut at its end and counted in `tally`. A cut response has no EOS, so that the
+    model is not taught to stop early. A prompt is never cut: UserError.
+    """
+    tally = tally or Tally()
+    for kind, length in (("context", spec.text_length), ("response", spec.response_length)):
+        tally.count(f"{kind} cut at {length} tokens", sum(len(getattr(e.sequence, kind)) > length for e in examples))
+    if (longest := max(len(e.sequence.prompt) for e in examples)) > spec.prompt_length:
+        raise UserError(
+            f"a prompt has {longest} tokens; set prompt_length to at least that (it is {spec.prompt_length})"
+        )
+    text, text_mask = _pad([e.sequence.context for e in examples], spec.text_length)
+    prompt, prompt_mask = _pad([e.sequence.prompt for e in examples], spec.prompt_length)
+    response, response_mask = _pad([e.sequence.response for e in examples], spec.response_length)
+    return {
+        "image": np.stack([e.images for e in examples]),
+        "view_mask": np.stack([e.view_mask for e in examples]),
+        "text": text,
+        "text_mask": text_mask,
+        "prompt": prompt,
+        "prompt_mask": prompt_mask,
+        "response": response,
+        "response_weight": response_mask.astype(np.float32),
+        "task": np.array([e.task for e in examples], np.int32),
+        "dataset": np.array([e.dataset for e in examples], np.int32),
+        "index": np.array([e.index for e in examples], np.int64),
+        "_mask": np.array([e.valid for e in examples], bool),
+    }
+
+
+def _pad(rows: Sequence[Sequence[int]], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of ids as int32 `[B, length]`, cut or padded at the end, and which are real, bool `[B, length]`."""
+    ids = np.full((len(rows), length), PAD, np.int32)
+    for i, row in enumerate(rows):
+        row = row[:length]
+        ids[i, : len(row)] = row
+    lengths = np.array([len(row) for row in rows])
+    return ids, np.arange(length) < lengths[:, None]

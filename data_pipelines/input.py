@@ -1,0 +1,303 @@
+"""Records to batches with Grain. A training batch is a function of its step alone: the same on any number of hosts and
+threads, and the position to save is the step number."""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+
+from data_pipelines import images as image_io
+from data_pipelines.batch import Batch, BatchSpec, Example, Tally, collate
+from data_pipelines.mixture import Mixture, temperature_weights
+from data_pipelines.transforms import Augment, augment, names_side
+from unimedvlp.errors import UserError
+from unimedvlp.records import Record
+from unimedvlp.tasks.base import Task
+from unimedvlp.tokens.space import TokenSpace
+from unimedvlp.tokens.vocabulary import TASKS
+
+__all__ = ["Batch", "BatchSpec", "Batches", "Entry", "Tally", "eval_batches", "load", "train_batches", "units"]
+
+_IN_A_ROW = 64  # unreadable records in a row at which training stops
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One part of a mixture: a task on the records of a data set. `weight` None: by size."""
+
+    source: Sequence[Record]
+    task: Task
+    weight: float | None
+    name: str  # of the data set
+
+
+def units(source: Sequence[Record], task: Task) -> list[tuple[int, Any]]:
+    """All (record index, unit) that the records hold for a task, in order; an evaluation batch's `index` points in here."""
+    found = []
+    for i in range(len(source)):
+        record = source[i]
+        if task.serves(record):
+            found += [(i, unit) for unit in task.units(record)]
+    return found
+
+
+def load(
+    record: Record, task: Task, spec: BatchSpec, rng: np.random.Generator | None = None, config: Augment | None = None
+) -> tuple[np.ndarray, np.ndarray, Record, int]:
+    """What the encoder sees of a record: images uint8 `[V, H, W, C]`, view mask bool `[V]`, the record with its boxes and
+    masks moved along (where the task needs them), and how many of these left the picture. Augments if given `config`.
+
+    Views keep the record's order; those beyond V are left out. UserError for an image that cannot be decoded.
+    """
+    config = config or Augment()
+    size = math.ceil(spec.image_size / math.sqrt(config.crop))
+    shown = record.images[: spec.views] if "images" in task.shows else ()
+    pictures = [image_io.decode(data, size=size, channels=spec.channels) for data in shown]
+    resized = [image_io.resize(picture, size, spec.resize) for picture in pictures]
+    boxes = np.zeros((0, 4), np.float32)
+    masks: list[np.ndarray] = []
+    if resized and "boxes" in task.needs:
+        boxes = image_io.move_boxes(record.boxes, resized[0][1])
+    if resized and "masks" in task.needs:
+        masks = [image_io.resize_mask(image_io.decode(m, channels=1), size, spec.resize) for m in record.masks]
+    moved = augment(
+        [image for image, _ in resized],
+        boxes,
+        masks,
+        rng or np.random.default_rng(0),
+        config,
+        allow_flip=not (config.flip and names_side(record)),
+        size=spec.image_size,
+    )
+    if resized and "boxes" in task.needs:
+        classes = tuple(np.array(record.box_classes, object)[moved.boxes_kept])
+        record = dataclasses.replace(record, boxes=moved.boxes, box_classes=classes)
+    if resized and "masks" in task.needs:
+        classes = tuple(np.array(record.mask_classes, object)[moved.masks_kept])
+        record = dataclasses.replace(
+            record, masks=tuple(image_io.encode_png(m) for m in moved.masks), mask_classes=classes
+        )
+    stack = np.zeros(spec.image_shape, np.uint8)
+    stack[: len(shown)] = moved.images
+    lost = int(np.count_nonzero(~moved.boxes_kept) + np.count_nonzero(~moved.masks_kept))
+    return stack, np.arange(spec.views) < len(shown), record, lost
+
+
+class Batches:
+    """step -> this host's slice of the global batch. Steps in order are read ahead by threads; any other step is a seek."""
+
+    def __init__(
+        self,
+        examples: grain.MapDataset,
+        spec: BatchSpec,
+        size: int,
+        threads: int,
+        tally: Tally,
+        datasets: tuple[str, ...],
+    ):
+        self.spec, self.tally, self.datasets = spec, tally, datasets  # `datasets` name the ids in batch["dataset"]
+        self._size = size
+        self._next: int | None = None
+        ahead = max(size, 2 * threads) if threads else 0
+        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
+        self._examples = iter(examples.to_iter_dataset(options))
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of one step, as numpy arrays."""
+        if step != self._next:
+            self._examples.set_state({"next_index": step * self._size})
+        self._next = None  # after an error the next call seeks
+        examples = [next(self._examples) for _ in range(self._size)]
+        self._next = step + 1
+        return collate(examples, self.spec, self.tally)
+
+    def close(self) -> None:
+        """Stop the reading threads."""
+        self._examples.close()
+
+
+def train_batches(
+    entries: Sequence[Entry],
+    space: TokenSpace,
+    spec: BatchSpec,
+    *,
+    batch_size: int,
+    seed: int = 0,
+    augment: Augment | None = None,
+    threads: int = 2,
+    temperature: float = 1.0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batches:
+    """Endless training batches over a mixture of entries; `batch_size` is global.
+
+    Each entry is shuffled anew every epoch and repeats no record within one; one unit of a record is drawn each time.
+    Weights are the entries' own, or by size and `temperature` where no entry has one. A record that cannot be read is set
+    aside, counted and replaced by the next one. UserError where no record of an entry can serve its task.
+    """
+    if not entries:
+        raise UserError("the mixture has no entries; name at least one data set and task")
+    if batch_size % process_count:
+        raise UserError(f"batch_size {batch_size} does not divide over {process_count} hosts")
+    available = [_available(entry) for entry in entries]
+    mixture = Mixture(_weights(entries, available, temperature), seed)
+    orders = [
+        grain.MapDataset.range(len(records)).shuffle(seed=_seed(seed, k)).repeat()
+        for k, records in enumerate(available)
+    ]
+    datasets = tuple(dict.fromkeys(entry.name for entry in entries))
+    tally = Tally()
+    reader = _Reader(entries, available, datasets, space, spec, seed, augment or Augment(), tally)
+    stream = _HostSlice(_Stream(orders, mixture), batch_size, process_index, process_count)
+    return Batches(stream.map(reader), spec, batch_size // process_count, threads, tally, datasets)
+
+
+def eval_batches(
+    source: Sequence[Record],
+    task: Task,
+    space: TokenSpace,
+    spec: BatchSpec,
+    batch_size: int,
+    *,
+    limit: int | None = None,
+    threads: int = 2,
+    name: str = "",
+    tally: Tally | None = None,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """This host's slices of global batches over every (record, unit) of `units(source, task)`, in order and unaugmented.
+
+    `index` is the position in that list. `limit` takes that many of them, evenly spread. The last batch is filled up with
+    its last example, `_mask` False. A record that cannot be read is set aside in `tally`: `_mask` False, image zeros.
+    """
+    if batch_size % process_count:
+        raise UserError(f"batch_size {batch_size} does not divide over {process_count} hosts")
+    every = units(source, task)
+    if not every:
+        raise UserError(_nothing(source, task, name))
+    positions = np.arange(len(every))
+    if limit and limit < len(every):
+        positions = np.linspace(0, len(every) - 1, limit).round().astype(int)
+    tally = tally or Tally()
+
+    def read(place: int) -> Example:
+        index = int(positions[min(place, len(positions) - 1)])
+        record_index, unit = every[index]
+        record = source[record_index]
+        valid = place < len(positions)
+        try:
+            images, view_mask, record, _ = load(record, task, spec)
+        except UserError as error:
+            tally.put_aside(name, record.study_id, str(error))
+            images, view_mask, valid = np.zeros(spec.image_shape, np.uint8), np.zeros(spec.views, bool), False
+        return Example(images, view_mask, task.sequence(record, unit, space), TASKS.index(task.name), 0, index, valid)
+
+    size = batch_size // process_count
+    steps = -(-len(positions) // batch_size)
+    stream = _HostSlice(grain.MapDataset.range(steps * batch_size), batch_size, process_index, process_count)
+    batches = Batches(stream.map(read), spec, size, threads, tally, (name,))
+    try:
+        yield from map(batches, range(steps))
+    finally:
+        batches.close()
+
+
+class _Stream(grain.MapDataset):
+    """The endless global stream: element i is (i, entry, place in the entry's available records)."""
+
+    def __init__(self, orders: Sequence[grain.MapDataset], mixture: Mixture):
+        super().__init__(orders)
+        self._mixture = mixture
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: int) -> tuple[int, int, int]:
+        entry, ordinal = self._mixture.choose(index)
+        return index, entry, int(self.parents[entry][ordinal])
+
+
+class _HostSlice(grain.MapDataset):
+    """One host's part of every global batch of `size` elements: batches are then equal on any number of hosts."""
+
+    def __init__(self, parent: grain.MapDataset, size: int, process_index: int, process_count: int):
+        super().__init__(parent)
+        self._size, self._local, self._host = size, size // process_count, process_index
+
+    def __len__(self) -> int:
+        return len(self._parent) // self._size * self._local
+
+    def __getitem__(self, index: int) -> Any:
+        step, place = divmod(index, self._local)
+        return self._parent[step * self._size + self._host * self._local + place]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reader:
+    """(index, entry, place) -> Example; all randomness comes from the seed and the global index."""
+
+    entries: Sequence[Entry]
+    available: Sequence[np.ndarray]
+    datasets: tuple[str, ...]
+    space: TokenSpace
+    spec: BatchSpec
+    seed: int
+    augment: Augment
+    tally: Tally
+
+    def __call__(self, element: tuple[int, int, int]) -> Example:
+        index, k, place = element
+        entry, records = self.entries[k], self.available[k]
+        rng = np.random.default_rng((self.seed, 1, index))
+        for attempt in range(min(len(records), _IN_A_ROW)):
+            record = entry.source[int(records[(place + attempt) % len(records)])]
+            try:
+                images, view_mask, record, lost = self._load(record, entry.task, rng)
+            except UserError as error:
+                self.tally.put_aside(entry.name, record.study_id, str(error))
+                continue
+            self.tally.count("box or mask lost by augmentation", lost)
+            choices = entry.task.units(record)
+            sequence = entry.task.sequence(record, choices[rng.integers(len(choices))], self.space)
+            dataset, task = self.datasets.index(entry.name), TASKS.index(entry.task.name)
+            return Example(images, view_mask, sequence, task, dataset, index)
+        reason = self.tally.set_aside[f"{entry.name}/{record.study_id}"]
+        raise UserError(f"data set {entry.name}: {attempt + 1} records in a row cannot be read; last: {reason}")
+
+    def _load(self, record: Record, task: Task, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Record, int]:
+        loaded = load(record, task, self.spec, rng, self.augment)
+        if task.serves(loaded[2]):
+            return loaded
+        return load(record, task, self.spec)  # augmentation lost every object: show the record as it is
+
+
+def _available(entry: Entry) -> np.ndarray:
+    """Indices of the records that can serve the entry's task."""
+    served = np.array([i for i in range(len(entry.source)) if entry.task.serves(entry.source[i])], np.int64)
+    if not len(served):
+        raise UserError(_nothing(entry.source, entry.task, entry.name))
+    return served
+
+
+def _nothing(source: Sequence[Record], task: Task, name: str) -> str:
+    empty = [field for field in task.needs if not any(len(getattr(record, field)) for record in source)]
+    missing = f"field {', '.join(empty)} is empty in all" if empty else "the task finds nothing to ask in any of"
+    return f"data set {name} cannot serve task {task.name}: {missing} {len(source)} records"
+
+
+def _weights(entries: Sequence[Entry], available: Sequence[np.ndarray], temperature: float) -> Sequence[float]:
+    weights = [entry.weight for entry in entries if entry.weight is not None]
+    if not weights:
+        return temperature_weights([len(records) for records in available], temperature)
+    if len(weights) < len(entries):
+        raise UserError("mixture: give every entry a weight or none (then weights follow the sizes)")
+    return weights
+
+
+def _seed(seed: int, entry: int) -> int:
+    return int(np.random.SeedSequence((seed, entry)).generate_state(1)[0])

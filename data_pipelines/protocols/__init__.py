@@ -1,0 +1,73 @@
+"""Split protocols: named rules that say of each record which split it belongs to.
+
+A protocol is what makes two numbers comparable, so it has a name, a rule and the counts that it should give.
+Splits are train, validation and test; a rule answers None for a record that is no part of the protocol.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from unimedvlp.errors import UserError
+from unimedvlp.records import Record
+
+SPLITS = ("train", "validation", "test")
+Rule = Callable[[Record], str | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """A rule with its story. `leaks` says why patients may be on both sides, where the published split has it so."""
+
+    rule: Rule
+    about: str
+    expected: Mapping[str, int] = dataclasses.field(default_factory=dict)  # records a split, from the full data set
+    leaks: str = ""
+
+
+def share(key: str, seed: int = 0) -> float:
+    """A number in [0, 1) that depends on the seed and the key alone, the same on every machine."""
+    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def by_patient(seed: int = 0, fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)) -> Rule:
+    """Every patient to one split by a hash of the id; adding patients moves none of the others."""
+    train, validation, _ = fractions
+
+    def rule(record: Record) -> str:
+        place = share(record.patient, seed)
+        return "train" if place < train else "validation" if place < train + validation else "test"
+
+    return rule
+
+
+def by_id_suffix(record: Record) -> str:
+    """The split that the builder wrote behind the last slash of `study_id`."""
+    return record.study_id.rpartition("/")[2]
+
+
+def by_ids(name: str) -> Rule:
+    """The published lists in `protocols/NAME.json`: {"checksum": sha256, "splits": {split: [study ids]}}.
+
+    Raises UserError if the file does not match its checksum or one study is in two lists.
+    """
+    path = Path(__file__).with_name(f"{name}.json")
+    content = json.loads(path.read_text())
+    splits = content["splits"]
+    if (found := checksum(splits)) != content["checksum"]:
+        raise UserError(f"{path}: the lists give checksum {found[:12]}, the file says {content['checksum'][:12]}")
+    place: dict[str, str] = {}
+    for split, ids in splits.items():
+        for study in ids:
+            if place.setdefault(study, split) != split:
+                raise UserError(f"{path}: study {study} is in both {place[study]} and {split}")
+    return lambda record: place.get(record.study_id)
+
+
+def checksum(splits: Mapping[str, Iterable[str]]) -> str:
+    """SHA-256 over "split<TAB>id" lines, sorted: equal for equal splits, whatever the order of the records."""
+    lines = sorted(f"{split}\t{study}" for split, ids in splits.items() for study in ids)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

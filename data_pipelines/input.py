@@ -11,6 +11,7 @@ import grain
 import numpy as np
 
 from data_pipelines import images as image_io
+from data_pipelines.available import units_by_record
 from data_pipelines.batch import Batch, BatchSpec, Example, Tally, collate
 from data_pipelines.mixture import Mixture, temperature_weights
 from data_pipelines.transforms import Augment, augment, names_side
@@ -35,14 +36,9 @@ class Entry:
     name: str  # of the data set
 
 
-def units(source: Sequence[Record], task: Task) -> list[tuple[int, Any]]:
+def units(source: Sequence[Record], task: Task, name: str = "") -> list[tuple[int, Any]]:
     """All (record index, unit) that the records hold for a task, in order; an evaluation batch's `index` points in here."""
-    found = []
-    for i in range(len(source)):
-        record = source[i]
-        if task.serves(record):
-            found += [(i, unit) for unit in task.units(record)]
-    return found
+    return [(i, unit) for i, found in enumerate(units_by_record(source, task, name)) for unit in found]
 
 
 def load(
@@ -143,7 +139,8 @@ def train_batches(
         raise UserError("the mixture has no entries; name at least one data set and task")
     if batch_size % process_count:
         raise UserError(f"batch_size {batch_size} does not divide over {process_count} hosts")
-    available = [_available(entry) for entry in entries]
+    by_record = [units_by_record(entry.source, entry.task, entry.name) for entry in entries]
+    available = [np.array([i for i, found in enumerate(each) if found]) for each in by_record]
     mixture = Mixture(_weights(entries, available, temperature), seed)
     orders = [
         grain.MapDataset.range(len(records)).shuffle(seed=_seed(seed, k)).repeat()
@@ -177,9 +174,7 @@ def eval_batches(
     """
     if batch_size % process_count:
         raise UserError(f"batch_size {batch_size} does not divide over {process_count} hosts")
-    every = units(source, task)
-    if not every:
-        raise UserError(_nothing(source, task, name))
+    every = units(source, task, name)
     positions = np.arange(len(every))
     if limit and limit < len(every):
         positions = np.linspace(0, len(every) - 1, limit).round().astype(int)
@@ -274,20 +269,6 @@ class _Reader:
         if task.serves(loaded[2]):
             return loaded
         return load(record, task, self.spec)  # augmentation lost every object: show the record as it is
-
-
-def _available(entry: Entry) -> np.ndarray:
-    """Indices of the records that can serve the entry's task."""
-    served = np.array([i for i in range(len(entry.source)) if entry.task.serves(entry.source[i])], np.int64)
-    if not len(served):
-        raise UserError(_nothing(entry.source, entry.task, entry.name))
-    return served
-
-
-def _nothing(source: Sequence[Record], task: Task, name: str) -> str:
-    empty = [field for field in task.needs if not any(len(getattr(record, field)) for record in source)]
-    missing = f"field {', '.join(empty)} is empty in all" if empty else "the task finds nothing to ask in any of"
-    return f"data set {name} cannot serve task {task.name}: {missing} {len(source)} records"
 
 
 def _weights(entries: Sequence[Entry], available: Sequence[np.ndarray], temperature: float) -> Sequence[float]:

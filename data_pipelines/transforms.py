@@ -94,7 +94,7 @@ def photometric(image: np.ndarray, rng: np.random.Generator, config: Augment) ->
         gain = 1 + rng.uniform(-config.contrast, config.contrast)
         offset = rng.uniform(-config.brightness, config.brightness)
         table = ((np.arange(256) / 255) ** gamma - 0.5) * gain + 0.5 + offset
-        image = np.clip(np.rint(table * 255), 0, 255).astype(np.uint8)[image]
+        image = cv2.LUT(image, np.clip(np.rint(table * 255), 0, 255).astype(np.uint8)).reshape(image.shape)
     if config.noise:
         noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0, config.noise))
         image = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)

@@ -23,7 +23,8 @@ class Protocol:
 
     rule: Rule
     about: str
-    expected: Mapping[str, int] = dataclasses.field(default_factory=dict)  # records a split, from the full data set
+    expected: Mapping[str, int] = dataclasses.field(default_factory=dict)  # a split, from the full data set
+    counted: str = "records"  # what `expected` counts: records or questions
     leaks: str = ""
 
 

@@ -61,7 +61,6 @@ class Checkpoints:
         if not math.isfinite(value) or (held and not _better(value, held[1], self.best_mode)):
             return False
         with _disk_errors(self.best.directory):
-            self.best.wait_until_finished()
             if step in self.best.all_steps():
                 self.best.delete(step)
             args = ocp.args.Composite(params=ocp.args.StandardSave(params))
@@ -69,7 +68,9 @@ class Checkpoints:
         return True
 
     def best_so_far(self) -> tuple[int, float] | None:
-        """(step, value) of the best parameters."""
+        """(step, value) of the best parameters, once they are on disk."""
+        with _disk_errors(self.best.directory):
+            self.best.wait_until_finished()
         step = self.best.best_step()
         return None if step is None else (step, self.best.metrics(step)["value"])
 

@@ -1,8 +1,9 @@
 """Bootstrap intervals for any metric that is a function of how often each sample was drawn.
 
-Drawing N samples with replacement is the same as giving every sample a count, so a metric that accepts weights [R, N] is
-evaluated on R resamples at once: a mean is a weighted mean, a corpus metric (BLEU, F1) is a function of weighted sums of
-per-sample statistics, a rank metric (AUROC) uses weighted ranks. Intervals are percentiles (Efron & Tibshirani, 1993, ch. 13).
+Drawing N samples with replacement is the same as giving every sample a count, so a metric that accepts weights [R, N]
+is evaluated on R resamples at once: a mean is a weighted mean, a corpus metric (BLEU, F1) is a function of weighted
+sums of per-sample statistics, a rank metric (AUROC) uses weighted ranks. Intervals are percentiles (Efron & Tibshirani,
+1993, ch. 13).
 """
 
 from collections.abc import Callable, Mapping

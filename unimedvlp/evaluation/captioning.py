@@ -36,7 +36,7 @@ def cider(predictions: Sequence[str], references: Sequence[Sequence[str]], group
 
 
 def bleu_statistics(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
-    """float64 [N, 10] a sample: clipped matches of order 1..4, n-grams of order 1..4, length, closest reference length."""
+    """float64 [N, 10]: clipped matches of order 1..4, n-grams of order 1..4, length, closest reference length."""
     rows = []
     for prediction, texts in _pairs(predictions, references):
         grams = _ngrams(prediction)

@@ -46,7 +46,7 @@ def multilabel(
 ) -> bootstrap.Metric:
     """accuracy (mean over known entries), f1_macro, f1/<name>, auroc_macro, auroc/<name>, undefined_columns.
 
-    labels [N, G]: 1, 0 or nan; scores [N, G]; thresholds [G] from `choose_thresholds` on validation (positive: score >=).
+    labels [N, G]: 1, 0 or nan; scores [N, G]; thresholds [G] from `choose_thresholds` (positive: >=).
     """
     labels, scores = _checked(np.asarray(labels, np.float64), scores, names)
     chosen = (scores >= np.asarray(thresholds)).astype(np.float64)
@@ -78,7 +78,7 @@ def choose_thresholds(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def weighted_auroc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUROC under many weightings at once: labels [N] of 0 and 1, scores [N], weights [R, N] -> [R]; ties count half."""
+    """AUROC under many weightings: labels [N] of 0 and 1, scores [N], weights [R, N] -> [R]; ties count half."""
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
     positive = np.add.reduceat(weights[:, order] * labels[order], starts, axis=1)

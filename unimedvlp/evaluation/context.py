@@ -1,10 +1,10 @@
 """Is a phrase of a radiology report affirmed, negated or uncertain? A compact ConText (Harkema et al. 2009).
 
-A trigger ("no evidence of", "cannot be excluded") acts forwards or backwards on what stands in its sentence, up to a word
-that ends its scope ("but", "there is"). Pseudo-triggers ("no change in") look like triggers and are not. The trigger that
-stands nearest to the phrase decides. Written here with regular expressions, rather than taken from a library, because
-medspaCy does not install on Python 3.12 and later, and the others are unmaintained (pyConTextNLP) or only negate
-(negspaCy); this one is deterministic and labels about a thousand reports a second.
+A trigger ("no evidence of", "cannot be excluded") acts forwards or backwards on what stands in its sentence, up to a
+word that ends its scope ("but", "there is"). Pseudo-triggers ("no change in") look like triggers and are not. The
+trigger that stands nearest to the phrase decides. Written here with regular expressions, rather than taken from a
+library, because medspaCy does not install on Python 3.12 and later, and the others are unmaintained (pyConTextNLP) or
+only negate (negspaCy); this one is deterministic and labels several thousand reports a second.
 """
 
 import re
@@ -13,102 +13,54 @@ from dataclasses import dataclass
 
 POSITIVE, UNCERTAIN, NEGATIVE, UNMENTIONED = "positive", "uncertain", "negative", "unmentioned"
 
-_SEEN = r"(?:seen|identified|visuali[sz]ed|noted|present|demonstrated|appreciated|evident|detected|found|suspected|observed)"
-_BE = r"(?:is|are|was|were|has been|have been)"
-# Order matters: at one place the first that matches is taken. `None` marks pseudo-triggers and ends of scope.
-_RULES: tuple[tuple[str | None, str, str], ...] = (
-    (
-        None,
-        "pseudo",
-        r"(?:no|without)(?: \w+){0,2} (?:change|increase|progression|interval)(?: in| of)?|not only|no longer than",
-    ),
-    (None, "pseudo", r"to (?:suggest|indicate)|no doubt"),
-    (
-        UNCERTAIN,
-        "forward",
-        r"(?:cannot|can ?not|could not|can't|not)(?: be)? (?:entirely |completely |definitely )?(?:exclude|rule out)d?",
-    ),
-    (UNCERTAIN, "forward", r"(?:difficult|hard) to (?:exclude|rule out)|not (?:entirely |completely )?excluding"),
-    (
-        UNCERTAIN,
-        "backward",
-        r"(?:cannot|can ?not|could not|not)(?: \w+)? be (?:\w+ )?(?:excluded|ruled out)|(?:is|are) not (?:\w+ )?excluded",
-    ),
-    (
-        UNCERTAIN,
-        "backward",
-        rf"{_BE} (?:possible|suspected|questioned|considered|in the differential)|(?:is|are) (?:not )?unlikely",
-    ),
-    (
-        UNCERTAIN,
-        "forward",
-        r"(?:may|might|could|can)(?: also| well)? (?:represent|be|reflect|indicate|suggest|relate|have)\w*",
-    ),
-    (
-        UNMENTIONED,
-        "forward",
-        r"if (?:\w+ ){0,4}(?:concern|suspicion)(?: for| of)?|rule out|r/o|to (?:evaluate|assess) for|evaluation (?:for|of)",
-    ),
-    (UNCERTAIN, "forward", r"(?:suspicious|suspicion|concern|concerning|worrisome) (?:for|of)"),
-    (
-        UNCERTAIN,
-        "forward",
-        r"possib(?:le|ly|ility)(?: of)?|probabl[ey]|questionabl[ey]|question of|likely|suspect(?:ed)?|suspected",
-    ),
-    (
-        UNCERTAIN,
-        "forward",
-        r"suggest(?:s|ing|ive|ed)?(?: of| that)?|equivocal|differential|versus|vs\.?|presumed|potential(?:ly)?|appears? to be",
-    ),
-    (UNCERTAIN, "backward", r"versus|vs\.?"),
-    (
-        NEGATIVE,
-        "backward",
-        rf"{_BE} not (?:\w+ ){{0,2}}{_SEEN}|not (?:\w+ )?{_SEEN}|{_BE} (?:absent|excluded|ruled out)",
-    ),
-    (
-        NEGATIVE,
-        "backward",
-        r"(?:has|have) (?:\w+ )?(?:resolved|cleared)|(?:is|are) (?:\w+ )?resolved|none (?:seen|identified)",
-    ),
-    (
-        NEGATIVE,
-        "backward",
-        r"(?:has|have) (?:\w+ )?been (?:\w+ )?removed|within (?:the )?(?:limits of normal|normal limits)",
-    ),
-    (NEGATIVE, "forward", r"removal of|clear(?= air)"),
-    (
-        NEGATIVE,
-        "forward",
-        r"no (?:\w+ )?(?:evidence|sign|signs|suggestion|indication|findings?)(?: \w+)? (?:of|for|to suggest)",
-    ),
-    (
-        NEGATIVE,
-        "forward",
-        r"negative for|free (?:of|from)|clear of|absence of|absent|lack of|rather than|resolution of|resolved|no|nor|not|without|neither|denies|excludes?",
-    ),
-    (
-        None,
-        "end",
-        r"but|however|although|though|except(?: for| that)?|with the exception of|apart from|aside from|other than|besides",
-    ),
-    (
-        None,
-        "end",
-        r"there (?:is|are|has|have)(?! no)|which|secondary to|due to|because|since|as well as a|again (?:seen|noted|demonstrated)|otherwise|consistent with|compatible with|stable|unchanged",
-    ),
+_SEEN = (
+    "(?:seen|identified|visuali[sz]ed|noted|present|demonstrated|appreciated|evident|detected|found|suspected|observed)"
 )
-_TRIGGERS = [re.compile(rf"\b(?:{pattern})(?!\w)") for _, _, pattern in _RULES]
+_BE = "(?:is|are|was|were|has been|have been)"
+
+# (what the phrase then is, where the trigger acts, phrases). Of two triggers that overlap, the earlier rule wins.
+_RULES: tuple[tuple[str, str, str], ...] = (
+    ("", "pseudo", r"(?:no|without)(?: \w+){0,2} (?:change|increase|progression|interval)(?: in| of)?"),
+    ("", "pseudo", "not only|no longer than|to (?:suggest|indicate)|no doubt"),
+    (UNCERTAIN, "forward", "(?:cannot|can ?not|could not|can't|not)(?: entirely| completely)? (?:exclude|rule out)"),
+    (UNCERTAIN, "forward", "(?:difficult|hard) to (?:exclude|rule out)|not (?:entirely |completely )?excluding"),
+    (UNCERTAIN, "backward", r"(?:cannot|can ?not|could not|not)(?: \w+)? be (?:\w+ )?(?:excluded|ruled out)"),
+    (UNCERTAIN, "backward", r"(?:is|are) not (?:\w+ )?excluded|(?:is|are) (?:not )?unlikely"),
+    (UNCERTAIN, "backward", rf"{_BE} (?:possible|suspected|questioned|considered|in the differential)"),
+    (UNCERTAIN, "forward", "(?:may|might|could|can)(?: also| well)? (?:represent|be|reflect|indicate|suggest|have)"),
+    (UNMENTIONED, "forward", r"if (?:\w+ ){0,4}(?:concern|suspicion)(?: for| of)?|rule out|r/o"),
+    (UNMENTIONED, "forward", "to (?:evaluate|assess) for|evaluation (?:for|of)"),
+    (UNCERTAIN, "forward", "(?:suspicious|suspicion|concern|concerning|worrisome) (?:for|of)|question of"),
+    (UNCERTAIN, "forward", "possib(?:le|ly|ility)(?: of)?|probabl[ey]|questionabl[ey]|likely|suspect(?:ed)?"),
+    (UNCERTAIN, "forward", "suggest(?:s|ing|ive|ed)?(?: of| that)?|appears? to be|presumed|potential(?:ly)?"),
+    (UNCERTAIN, "forward", r"question|equivocal|differential|versus|vs\.?"),
+    (UNCERTAIN, "backward", r"versus|vs\.?"),
+    (NEGATIVE, "backward", rf"{_BE} not (?:\w+ ){{0,2}}{_SEEN}|not (?:\w+ )?{_SEEN}|none (?:seen|identified)"),
+    (NEGATIVE, "backward", rf"{_BE} (?:absent|excluded|ruled out)|(?:is|are) (?:\w+ )?resolved"),
+    (NEGATIVE, "backward", r"(?:has|have) (?:\w+ )?(?:resolved|cleared|been (?:\w+ )?removed)"),
+    (NEGATIVE, "backward", "within (?:the )?(?:limits of normal|normal limits)"),
+    (NEGATIVE, "forward", r"no (?:\w+ )?(?:evidence|signs?|suggestion|indication|findings?)(?: \w+)? (?:of|for)"),
+    (NEGATIVE, "forward", "negative for|free (?:of|from)|clear of|clear(?= air)|absence of|absent|lack of|removal of"),
+    (NEGATIVE, "forward", "rather than|resolution of|resolved|no|nor|not|without|neither|denies|excludes?"),
+    ("", "end", "but|however|although|though|except(?: for| that)?|with the exception of|apart from|aside from"),
+    (
+        "",
+        "end",
+        "other than|besides|there (?:is|are|has|have)(?! no)|which|secondary to|due to|because|since|otherwise",
+    ),
+    ("", "end", "as well as a|again (?:seen|noted|demonstrated)|consistent with|compatible with|stable|unchanged"),
+)
+_TRIGGERS = [re.compile(rf"\b(?:{phrases})(?!\w)") for _, _, phrases in _RULES]
 _SENTENCE = re.compile(r"(?<=[.?!;])\s+|\n+|(?<=\s)\.(?=\s|$)")
 
 
 @dataclass(frozen=True)
 class Trigger:
-    """One trigger in a sentence: characters start to end, what it says (None: ends scopes) and where it acts."""
+    """One trigger in a sentence: characters start to end, what its phrase then is and where it acts."""
 
     start: int
     end: int
-    says: str | None
+    says: str
     acts: str
 
 
@@ -120,7 +72,7 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def triggers(sentence: str) -> list[Trigger]:
-    """Triggers and ends of scope, in order; where two overlap, the rule that stands first wins (both may act if equal)."""
+    """Triggers and ends of scope, in order of place. Equal spans ("versus") may act both ways."""
     found: list[Trigger] = []
     for (says, acts, _), pattern in zip(_RULES, _TRIGGERS, strict=True):
         for match in pattern.finditer(sentence):
@@ -133,7 +85,8 @@ def triggers(sentence: str) -> list[Trigger]:
 
 
 def status(found: list[Trigger], start: int, end: int) -> str:
-    """POSITIVE, UNCERTAIN or NEGATIVE for the phrase at characters start to end of the sentence of these triggers, or
+    """POSITIVE, UNCERTAIN or NEGATIVE for the phrase at characters start to end of the sentence with these triggers.
+
     UNMENTIONED where the phrase is only what somebody looks for ("to evaluate for pneumonia").
 
     A trigger inside the phrase ("heart is not enlarged") acts on it, whatever its direction.

@@ -1,4 +1,4 @@
-"""The 14 CheXpert findings read from report text by rules, and precision, recall and F1 of one set of reports on another.
+"""The 14 CheXpert findings read from report text by rules; precision, recall and F1 of one set of reports on another.
 
     python -m unimedvlp.evaluation.findings --source DIR --split test
 
@@ -8,6 +8,7 @@ there, rarely what is suspected, so agreement is shown with uncertain mentions c
 
 import argparse
 import csv
+import functools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -47,8 +48,12 @@ def label_report(text: str) -> dict[str, str]:
 
 def presence(reports: Iterable[str]) -> np.ndarray:
     """bool [N, 14] in the order of FINDINGS: positive or uncertain (as F1-CheXbert counts)."""
-    rows = [[said in (POSITIVE, UNCERTAIN) for said in label_report(text).values()] for text in reports]
-    return np.array(rows, bool).reshape(-1, len(FINDINGS))
+    return np.array([_present(text) for text in reports], bool).reshape(-1, len(FINDINGS))
+
+
+@functools.lru_cache(maxsize=20_000)
+def _present(text: str) -> tuple[bool, ...]:
+    return tuple(said in (POSITIVE, UNCERTAIN) for said in label_report(text).values())
 
 
 def finding_f1(predictions: Sequence[str], references: Sequence[str], groups=None) -> bootstrap.Metric:
@@ -58,9 +63,7 @@ def finding_f1(predictions: Sequence[str], references: Sequence[str], groups=Non
     No Finding and Support Devices stand apart as f1/No Finding and f1/Support Devices.
     """
     if not len(predictions) or len(predictions) != len(references):
-        raise UserError(
-            f"need as many predictions as references, above 0: got {len(predictions)} and {len(references)}"
-        )
+        raise UserError(f"{len(predictions)} predictions, {len(references)} references: need as many, above 0")
     return presence_f1(presence(predictions), presence(references), groups)
 
 
@@ -106,15 +109,13 @@ def agreement(rows: Sequence[dict[str, str]]) -> str:
     labels = [list(label_report(f"{row['findings']}\n{row['impression']}").values()) for row in rows]
     sure = np.array([[said == POSITIVE for said in row] for row in labels])
     said = sure | np.array([[said == UNCERTAIN for said in row] for row in labels])
-    lines = [
-        f"{'finding':28}{'tagged':>7}{'labelled':>9}{'precision':>10}{'recall':>8}{'F1':>7}{'F1 without uncertain':>22}"
-    ]
+    lines = ["finding                      tagged labelled precision  recall     F1   F1 sure only"]
     for g, name in enumerate(FINDINGS):
         hits, claims, truths = (said & true)[:, g].sum(), said[:, g].sum(), true[:, g].sum()
         strict = 2 * (sure & true)[:, g].sum() / max(1, sure[:, g].sum() + truths)
         lines.append(
             f"{name:28}{truths:7d}{claims:9d}{hits / max(1, claims):10.3f}{hits / max(1, truths):8.3f}"
-            f"{2 * hits / max(1, claims + truths):7.3f}{strict:22.3f}"
+            f"{2 * hits / max(1, claims + truths):7.3f}{strict:15.3f}"
         )
     for title, chosen in (("uncertain counts as present", said), ("uncertain counts as absent", sure)):
         values = presence_f1(chosen, true).values()

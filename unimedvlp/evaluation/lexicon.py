@@ -1,7 +1,7 @@
 """What the 14 CheXpert findings (Irvin et al. 2019) are called in reports, and which Open-i tags name them.
 
-`MENTIONS` are abnormalities, to be read in their context; `NORMAL` are statements that say by themselves that the finding
-is absent; `TAGS` are patterns on the manual MeSH annotation of IU X-Ray, one tag such as "Opacity/lung/base/left" each.
+`MENTIONS` are abnormalities, to be read in their context; `NORMAL` are statements that say by themselves that the
+finding is absent; `TAGS` are patterns on the manual MeSH annotation of IU X-Ray, one tag ("Opacity/lung/base") each.
 The wording is our own; it was tuned on the training split of IU X-Ray only.
 """
 
@@ -24,44 +24,53 @@ ABNORMAL = (
 )
 FINDINGS = (NO_FINDING, *ABNORMAL, SUPPORT)
 
-_HEART = r"(?:heart|cardiac silhouette|cardiac shadow|cardiac contours?|cardiac size|cardiomediastinal silhouette|cardio mediastinal silhouette|cardiopericardial silhouette)"
+_HEART = "(?:heart|(?:cardiac|cardio ?mediastinal|cardiopericardial) silhouette|cardiac (?:shadow|contours?|size))"
 _MEDIASTINUM = r"(?:mediastin\w+|mediastinal (?:silhouette|contours?|width)|cardiomediastin\w+)"
-_BIG = r"(?:enlarged|enlargement|prominent|prominence|increased in size|widened|widening)"
-_NORMAL = r"(?:normal|unremarkable|within normal limits|within limits|not enlarged)"
+_BIG = "(?:enlarged|enlargement|prominent|prominence|increased in size|widened|widening)"
+_NORMAL = "(?:normal|unremarkable|within normal limits|within limits|not enlarged)"
 _GAP = r"(?:[ ,]+(?!and\b|but\b|there\b|with\b)[\w-]+){0,4}?[ ,]+"
 
 _MENTIONS = {
     "Enlarged Cardiomediastinum": [
-        rf"{_MEDIASTINUM}{_GAP}{_BIG}",
-        rf"(?:widened|widening of(?: the)?|enlarged|prominent|prominence of(?: the)?)(?: superior| upper)? {_MEDIASTINUM}",
+        f"{_MEDIASTINUM}{_GAP}{_BIG}",
+        f"(?:widened|enlarged|prominent|(?:widening|prominence) of(?: the)?)(?: upper| superior)? {_MEDIASTINUM}",
     ],
     "Cardiomegaly": [
-        r"cardiomegaly|cardiac enlargement|megalocardia",
-        rf"{_HEART}(?: size)?{_GAP}(?:{_BIG}|large|borderline)|increase in heart size",
-        rf"(?:enlarged|enlargement of(?: the)?|prominent|prominence of(?: the)?|large|borderline) {_HEART}",
+        "cardiomegaly|cardiac enlargement|megalocardia|increase in heart size",
+        f"{_HEART}(?: size)?{_GAP}(?:{_BIG}|large|borderline)",
+        f"(?:enlarged|enlargement of(?: the)?|prominent|prominence of(?: the)?|large|borderline) {_HEART}",
     ],
     "Lung Lesion": [
-        r"nodul(?:es?|ar|arity)|mass(?:es)?|masslike|tumou?rs?|neoplas\w+|cavit(?:ary|ation|y)|carcinoma|malignan\w+|metasta\w+|lesions?",
+        "nodul(?:es?|ar|arity)|mass(?:es)?|masslike|tumou?rs?|lesions?",
+        r"neoplas\w+|cavit(?:ary|ation|y)|carcinoma|malignan\w+|metasta\w+",
     ],
     "Lung Opacity": [
-        r"opaci\w+|infiltrat\w+|air ?-?space (?:disease|process|opaci\w+)|densit(?:y|ies)|scar(?:s|ring)?",
-        r"(?:prominent|increased|coarse(?:ned)?|prominence of(?: the)?)(?: \w+){0,3} markings|interstitial (?:changes|prominence|thickening|disease|pattern|fibrosis)|reticul\w+",
+        r"opaci\w+|infiltrat\w+|air ?-?space (?:disease|process|opaci\w+)|densit(?:y|ies)|scar(?:s|ring)?|reticul\w+",
+        r"(?:prominent|increased|coarse(?:ned)?|prominence of(?: the)?)(?: \w+){0,3} markings",
+        "interstitial (?:changes|prominence|thickening|disease|pattern|fibrosis)",
     ],
     "Edema": [
-        r"(?<!tissue )(?<!laryngeal )o?edema|(?:mild |vascular|venous|pulmonary|hilar) congestion|heart failure|chf|failure|(?:vascular|venous) (?:prominence|engorgement)|vascula\w+ (?:is|are) (?:engorged|prominent)|(?:prominent|prominence of the) (?:central |pulmonary ){1,2}vascula\w+",
+        "(?<!tissue )(?<!laryngeal )o?edema|heart failure|chf|failure",
+        "(?:mild |vascular|venous|pulmonary|hilar) congestion|(?:vascular|venous) (?:prominence|engorgement)",
+        r"vascula\w+ (?:is|are) (?:engorged|prominent)",
+        r"(?:prominent|prominence of the) (?:central |pulmonary ){1,2}vascula\w+",
     ],
     "Consolidation": [r"consolidat\w+"],
     "Pneumonia": [r"pneumoni\w+|(?<!granulomatous )(?<!histoplasmosis )infecti\w+"],
     "Atelectasis": [r"atelecta\w+|collapse|volume loss"],
     "Pneumothorax": [r"(?:hydro|hemo)?pneumothora\w+"],
-    "Pleural Effusion": [r"(?<!pericardial )effusions?|pleural fluid"],
+    "Pleural Effusion": ["(?<!pericardial )effusions?|pleural fluid"],
     "Pleural Other": [
-        r"(?:pleural|fissural)(?:[ -]\w+){0,2} (?:thickening|plaques?|scar\w*|fibrosis|calcification)|(?:thickening|scarring) of the pleura|fibrothorax"
+        r"(?:pleural|fissural)(?:[ -]\w+){0,2} (?:thickening|plaques?|scar\w*|fibrosis|calcification)",
+        "(?:thickening|scarring) of the pleura|fibrothorax",
     ],
-    "Fracture": [r"fractures?"],
+    "Fracture": ["fractures?"],
     SUPPORT: [
-        r"pacemakers?|pacer|a?icd|defibrillators?|catheters?|picc|(?:endotracheal|enteric|nasogastric|feeding|chest|tracheostomy) tubes?|tubes?|tubing|tracheostomy|shunt|tip(?: [\w-]+){0,7} (?:svc|cava|cavoatrial|caval|right atrium|carina)|(?:central|subclavian|jugular) (?:venous )?lines?|port|port-a-cath|portacath|mediport|leads?",
-        r"(?:surgical|cholecystectomy|vascular) clips?|clips?|wires?|sutures?|staples?|hardware|(?<!breast )prosthe\w+|valve replacement|internal fixation|stents?|arthroplasty|(?:mitral|aortic|cardiac|heart) valve|generator|devices?|anchors?|stimulators?",
+        "pacemakers?|pacer|a?icd|defibrillators?|generator|stimulators?|devices?|leads?|port|port-a-cath|portacath|mediport",
+        "catheters?|picc|(?:central|subclavian|jugular) (?:venous )?lines?|tubes?|tubing|tracheostomy|shunt",
+        r"tip(?: [\w-]+){0,7} (?:svc|cava|cavoatrial|caval|right atrium|carina)",
+        r"clips?|wires?|sutures?|staples?|hardware|(?<!breast )prosthe\w+|stents?|arthroplasty|anchors?",
+        "(?:mitral|aortic|cardiac|heart) valve|valve replacement|internal fixation",
     ],
 }
 _NORMAL_STATEMENTS = {
@@ -76,7 +85,8 @@ _TAGS = {
     "Enlarged Cardiomediastinum": r"mediastinum/.*(?:prominent|enlarged|wide)",
     "Cardiomegaly": r"cardiomegaly|(?:cardiac shadow|heart)/.*enlarged",
     "Lung Lesion": r"nodule|mass|cavitation|(?:opacity|density)/.*round",
-    "Lung Opacity": r"opacity|infiltrate|airspace disease|density|cicatrix/lung|cicatrix$|markings/.*interstitial|lung diseases, interstitial",
+    "Lung Opacity": r"opacity|infiltrate|airspace disease|density|cicatrix/lung|cicatrix$|markings/.*interstitial"
+    r"|lung diseases, interstitial",
     "Edema": r"pulmonary edema|pulmonary congestion|heart failure",
     "Consolidation": r"consolidation",
     "Pneumonia": r"pneumonia",
@@ -85,7 +95,7 @@ _TAGS = {
     "Pleural Effusion": r"pleural effusion",
     "Pleural Other": r"(?:thickening|cicatrix|calcinosis)/.*pleura",
     "Fracture": r"fractures, bone",
-    SUPPORT: r"catheters, indwelling|tube, inserted|medical device|implanted medical device|surgical instruments|stents|sutures",
+    SUPPORT: r"catheters, indwelling|tube, inserted|(?:implanted )?medical device|surgical instruments|stents|sutures",
     NO_FINDING: r"normal$",
 }
 

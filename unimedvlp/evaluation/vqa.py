@@ -14,7 +14,7 @@ import numpy as np
 from unimedvlp.errors import UserError
 from unimedvlp.evaluation import bootstrap
 
-_NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
 _ARTICLES = {"a", "an", "the"}
 

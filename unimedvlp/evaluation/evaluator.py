@@ -1,0 +1,89 @@
+"""One evaluator for every task: predictions of a system on one split, and their scores."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from unimedvlp.errors import UserError
+from unimedvlp.evaluation.bootstrap import Value
+from unimedvlp.models.generate import Method
+from unimedvlp.parallel.multihost import global_batch
+from unimedvlp.parallel.rules import activate, replicated
+from unimedvlp.systems.base import System
+from unimedvlp.tasks.base import Reference, Samples, Task
+from unimedvlp.tokens.space import TokenSpace
+
+
+@dataclasses.dataclass(eq=False)
+class Evaluator:
+    """A system on the samples of a task. `batches()` yields this host's slices, whose `index` points into `samples`.
+
+    Every host receives the predictions of all. `length` is the longest response in tokens.
+    """
+
+    system: System
+    task: Task
+    space: TokenSpace
+    samples: Samples
+    batches: Callable[[], Iterable[dict[str, np.ndarray]]]
+    reference: Reference
+    mesh: Mesh
+    length: int
+    method: Method
+
+    def __post_init__(self):
+        self._step = jax.jit(self._outputs, out_shardings=replicated(self.mesh))
+
+    def predict(self, params: Any) -> tuple[list[Any], Samples]:
+        """Predictions, and the samples that they are of: all but those cut by a limit or set aside as unreadable."""
+        choices, found = self.task.choices(self.space), {}
+        for batch in self.batches():
+            batch = global_batch({key: batch[key] for key in batch if key not in ("dataset", "task")}, self.mesh)
+            outputs, index, valid = jax.device_get(self._step(params, batch))
+            for row, place, real in zip(outputs, index, valid, strict=True):
+                if real and choices:
+                    found[int(place)] = dict(zip(choices, map(float, row), strict=True))
+                elif real:
+                    found[int(place)] = self.task.read(row, self.space)
+        if not found:
+            raise UserError(f"task {self.task.name}: not one sample could be read")
+        places = sorted(found)
+        return [found[place] for place in places], self.samples.take(places)
+
+    def run(self, params: Any) -> Iterator[tuple[str, Value]]:
+        """(name, value) of every metric, with intervals over the samples."""
+        yield from score(self.task, *self.predict(params), self.reference).items()
+
+    def _outputs(self, params: Any, batch: dict[str, jax.Array]):
+        with activate(self.mesh):
+            choices = self.task.choices(self.space)
+            if choices:
+                logits = self.system.first_logits(params, batch)[:, np.array(list(choices.values()))]
+                outputs = jax.nn.softmax(logits.astype(jnp.float32))
+            else:
+                outputs = self.system.generate(params, batch, jax.random.key(0), self.method, self.length)
+        return outputs, batch["index"], batch["_mask"]
+
+
+def score(task: Task, predictions: Sequence[Any], samples: Samples, reference: Reference) -> dict[str, Value]:
+    """All metrics of a task with their intervals."""
+    values: dict[str, Value] = {}
+    for metric in task.metrics(predictions, samples, reference):
+        values |= metric.values()
+    return values
+
+
+def gain(
+    task: Task, samples: Samples, ours: tuple[Sequence[Any], Reference], theirs: tuple[Sequence[Any], Reference]
+) -> dict[str, Value]:
+    """Our scores minus theirs on the same samples, with paired intervals; each side is (predictions, reference)."""
+    values: dict[str, Value] = {}
+    pairs = zip(task.metrics(ours[0], samples, ours[1]), task.metrics(theirs[0], samples, theirs[1]), strict=True)
+    for mine, other in pairs:
+        values |= mine.difference(other)
+    return values

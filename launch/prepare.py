@@ -1,0 +1,117 @@
+"""`unimedvlp prepare`: read a data set as its owner ships it and write records that every task and system can use."""
+
+import argparse
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import rich
+import rich.progress
+from rich.table import Table
+
+from data_pipelines import datasets
+from data_pipelines.builder import DONE, folder_of, prepare
+from data_pipelines.summary import SET_ASIDE, Summary
+from unimedvlp.errors import UserError
+
+EXAMPLE = """examples:
+  unimedvlp prepare synthetic --out data --studies 1200
+  unimedvlp prepare iu_xray --source ~/iu_xray --out data --protocol r2gen
+  unimedvlp prepare --list
+
+data sets: """
+
+
+def main(argv: list[str]) -> int:
+    """Prepare one data set and print its summary; a second run says what is already there."""
+    args = _parser().parse_args(argv)
+    if args.list:
+        _list()
+        return 0
+    if not args.name or not args.out:
+        raise UserError("prepare needs the name of a data set and --out DIR; see --help or --list")
+    builder = _builder(args)
+    protocol = args.protocol or next(iter(builder.protocols))
+    folder = folder_of(builder, args.out, protocol)
+    there = (folder / DONE).is_file() and not args.overwrite
+    total = args.limit or sum(getattr(builder.protocols.get(protocol), "expected", {}).values()) or None
+
+    def progress(items):
+        return rich.progress.track(items, f"{builder.name}/{protocol}", total=total, transient=True)
+
+    summary = prepare(builder, args.source, args.out, protocol, args.limit, args.overwrite, progress)
+    _show(summary, folder)
+    rich.print("already there; --overwrite makes it anew" if there else "done", f": {folder}", sep="")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="unimedvlp prepare",
+        description=__doc__.replace("`", ""),
+        epilog=EXAMPLE + ", ".join(datasets.names()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", help="the data set; --list shows all")
+    parser.add_argument("--source", type=Path, help="folder that holds the data set as its owner ships it")
+    parser.add_argument("--out", type=Path, help="where prepared data sets go, as OUT/NAME/PROTOCOL/VERSION")
+    parser.add_argument("--protocol", default="", help="how to split (default: the first that --list shows)")
+    parser.add_argument("--limit", type=int, help="stop after so many records")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is already there")
+    parser.add_argument("--list", action="store_true", help="show data sets with licences and protocols")
+    synthetic = parser.add_argument_group("synthetic data")
+    synthetic.add_argument("--studies", type=int, help="number of studies (default 1200)")
+    synthetic.add_argument("--seed", type=int, help="seed of the drawing (default 0)")
+    synthetic.add_argument("--size", type=int, help="side of the images in pixels (default 128)")
+    return parser
+
+
+def _builder(args: argparse.Namespace):
+    """The builder with the options of its own that were given; an option that it does not have is an error."""
+    kind = datasets.builder(args.name)
+    given = {key: value for key in ("studies", "seed", "size") if (value := getattr(args, key)) is not None}
+    if unknown := [f"--{key}" for key in given if key not in kind.__dataclass_fields__]:
+        raise UserError(f"{args.name} takes no {', '.join(unknown)}")
+    return kind(**given)
+
+
+def _list() -> None:
+    table = Table("data set", "licence", "protocol", "split")
+    for name in datasets.names():
+        builder = datasets.builder(name)
+        for i, (protocol, rule) in enumerate(builder.protocols.items()):
+            table.add_row(name if not i else "", builder.licence if not i else "", protocol, rule.about)
+    rich.print(table)
+
+
+def _show(summary: Summary, folder: Path) -> None:
+    table = Table("split", "records", "images", "questions", "boxes", "patients", f"expected {summary.counted}")
+    for split, counts in summary.splits.items():
+        numbers = [f"{counts[key]:,}" for key in ("records", "images", "questions", "boxes", "patients")]
+        expected = summary.expected.get(split)
+        mark = "" if expected in (None, counts[summary.counted]) else "  differs"
+        table.add_row(split, *numbers, "" if expected is None else f"{expected:,}{mark}")
+    rich.print(f"{summary.name} {summary.version}, protocol {summary.protocol}: {summary.about}. {summary.licence}")
+    rich.print(table)
+    if summary.leaks:
+        rich.print(f"[yellow]warning: this split shares patients or images: {summary.leaks}")
+    elif summary.shared_images:
+        rich.print(f"[yellow]warning: {summary.shared_images} images are in more than one split, byte for byte")
+    if summary.not_in_protocol:
+        rich.print(f"{summary.not_in_protocol:,} records are no part of the protocol")
+    if summary.set_aside:
+        examples = _examples(folder)
+        aside = Table("set aside", "count", "for example")
+        for reason, count in summary.set_aside.items():
+            aside.add_row(reason, f"{count:,}", examples[reason])
+        rich.print(aside)
+        rich.print(f"all of them: {folder / SET_ASIDE}")
+
+
+def _examples(folder: Path) -> dict[str, str]:
+    """{reason: the first study and file that it befell}"""
+    found: dict[str, str] = defaultdict(str)
+    with (folder / SET_ASIDE).open(newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["reason"], f"{row['study_id']} {row['where']}".strip())
+    return found

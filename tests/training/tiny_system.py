@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.training.loop import train
 
+HERE = Path(__file__).resolve().parent
 BATCH, WIDTH, CLASSES = 16, 8, 4
 OPTIMIZER = {"learning_rate": 1e-2, "warmup": 3, "weight_decay": 0.1}
 
@@ -98,9 +100,8 @@ def main():
 
 def environment(devices=1):
     """Variables for a Python process of these tests."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     flags = f"--xla_force_host_platform_device_count={devices}"
-    return os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": root, "XLA_FLAGS": flags}
+    return os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(HERE.parents[1]), "XLA_FLAGS": flags}
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def frontal(size: int, body: Thorax, findings: tuple[Finding, ...], rng: np.rand
         if finding.name == "cardiomegaly":
             size_up = 1.34 + 0.22 * EXTENT[finding.extent]
     heart = _heart(x, y, body, size_up)
-    density += 0.32 * soft(heart, 0.025) * (0.6 + 0.4 * dome(heart, 0.25)) * soft(lung + 0.03, 0.03)
+    density += 0.4 * soft(heart, 0.025) * (0.6 + 0.4 * dome(heart, 0.25)) * soft(lung + 0.03, 0.03)
     density += 0.1 * soft(0.15 - np.abs(x - 0.02), 0.03) * soft(y + 0.62, 0.08) * torso
     density += 0.16 * soft(ellipse(x, y, (0.13, -0.3), (0.11, 0.12)), 0.02)  # aortic knob
     density -= 0.16 * soft(0.045 - np.abs(x), 0.02) * soft(-0.3 - y, 0.04)  # trachea
@@ -97,8 +97,8 @@ def frontal(size: int, body: Thorax, findings: tuple[Finding, ...], rng: np.rand
 
 def _heart(x: Array, y: Array, body: Thorax, size_up: float) -> Array:
     rx, ry = 0.3 * body.heart * size_up, 0.27 * body.heart * (0.6 + 0.4 * size_up)
-    left = ellipse(x, y, (0.1 + 0.05 * size_up, body.base - 0.16), (rx, ry), 0.5)
-    right = ellipse(x, y, (-0.06, body.base - 0.2), (0.17 * size_up, 0.25))
+    left = ellipse(x, y, (0.1 + 0.05 * size_up, body.base - 0.2), (rx, ry), 0.5)
+    right = ellipse(x, y, (-0.06, body.base - 0.24), (0.17 * size_up, 0.25))
     return np.maximum(left, right)
 
 

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 def units_by_record(source: Sequence[Record], task: Task, name: str = "") -> list[list[Any]]:
     """For each record the task's units, none where the record cannot serve it.
 
-    A source with a `folder` (where it lies) and a `fingerprint` (text that changes with its content) is scanned once;
+    Units must be plain JSON values. A source with a `folder` (where it lies) and a `fingerprint` (text that changes with its content) is scanned once;
     the result is kept in `folder/units`, if that can be written. UserError where no record serves the task, naming the
     data set (`name`), the task and the missing field.
     """

@@ -56,9 +56,12 @@ class Mixture:
 
 
 def _quotas(weights: np.ndarray) -> np.ndarray:
-    """Whole numbers `[K]` of examples a block: at least 1 each, BLOCK together, the rest by largest remainder."""
-    shares = weights * (BLOCK - len(weights))
-    quotas = np.floor(shares).astype(np.int64) + 1
+    """Whole numbers `[K]` of examples a block, BLOCK together, by largest remainder; at least 1 each."""
+    shares = weights * BLOCK
+    quotas = np.floor(shares).astype(np.int64)
     left = BLOCK - quotas.sum()
-    quotas[np.argsort(quotas - 1 - shares, kind="stable")[:left]] += 1
+    quotas[np.argsort(quotas - shares, kind="stable")[:left]] += 1
+    for entry in np.flatnonzero(quotas == 0):
+        quotas[np.argmax(quotas)] -= 1
+        quotas[entry] = 1
     return quotas

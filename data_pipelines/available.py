@@ -19,9 +19,9 @@ _log = logging.getLogger(__name__)
 def units_by_record(source: Sequence[Record], task: Task, name: str = "") -> list[list[Any]]:
     """For each record the task's units, none where the record cannot serve it.
 
-    Units must be plain JSON values. A source with a `folder` (where it lies) and a `fingerprint` (text that changes with its content) is scanned once;
-    the result is kept in `folder/units`, if that can be written. UserError where no record serves the task, naming the
-    data set (`name`), the task and the missing field.
+    A source with a `folder` and a `split` is scanned once; the result is kept in `folder/units`, if that can be written,
+    until a file of the folder or the task's code changes. Units must be plain JSON values. UserError where no record
+    serves the task, naming the data set (`name`), the task and the missing field.
     """
     path = _cache_path(source, task)
     if path and path.is_file():
@@ -42,12 +42,19 @@ def units_by_record(source: Sequence[Record], task: Task, name: str = "") -> lis
 
 
 def _cache_path(source: Sequence[Record], task: Task) -> Path | None:
-    folder, fingerprint = getattr(source, "folder", None), getattr(source, "fingerprint", None)
-    if folder is None or fingerprint is None:
+    folder, split = getattr(source, "folder", None), getattr(source, "split", None)
+    if folder is None or split is None:
         return None
-    code = inspect.getsource(inspect.getmodule(type(task)))  # another version of the task may ask otherwise
-    key = hashlib.sha256("\n".join((str(fingerprint), repr(task), code)).encode()).hexdigest()[:16]
-    return Path(folder) / "units" / f"{task.name}-{key}.json"
+    files = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(Path(folder).iterdir()) if f.is_file()]
+    key = hashlib.sha256(repr((split, files, task, _code(task))).encode()).hexdigest()[:16]
+    return Path(folder) / "units" / f"{split}-{task.name}-{key}.json"
+
+
+def _code(task: Task) -> list[str]:
+    """Source of the task's module and of the project's modules that it uses."""
+    module = inspect.getmodule(type(task))
+    used = [m for m in vars(module).values() if inspect.ismodule(m) and m.__name__.startswith("unimedvlp.")]
+    return [inspect.getsource(m) for m in (module, *used)]
 
 
 def _write(path: Path, text: str) -> None:

@@ -78,7 +78,8 @@ def load(
             record, masks=tuple(image_io.encode_png(m) for m in moved.masks), mask_classes=classes
         )
     stack = np.zeros(spec.image_shape, np.uint8)
-    stack[: len(shown)] = moved.images
+    if shown:
+        stack[: len(shown)] = moved.images
     lost = int(np.count_nonzero(~moved.boxes_kept) + np.count_nonzero(~moved.masks_kept))
     return stack, np.arange(spec.views) < len(shown), record, lost
 

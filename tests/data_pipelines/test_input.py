@@ -314,7 +314,7 @@ def test_records_that_cannot_serve_are_not_offered(records, space):
 class Prepared(list):
     """Records that lie in a folder, counting how often one is read."""
 
-    folder, fingerprint, reads = None, "v1", 0
+    folder, split, reads = None, "train", 0
 
     def __getitem__(self, index):
         self.reads += 1
@@ -330,10 +330,13 @@ def test_the_scan_of_a_prepared_set_is_kept_beside_it(records, tmp_path):
     assert input.units(source, task) == first == input.units(records, task)
     assert source.reads == reads
     input.units(source, tasks.build({"name": "findings", "classes": ["edema"]}))
-    source.fingerprint = "v2"
+    source.split = "test"
     input.units(source, task)
     assert source.reads == 3 * reads
     assert len(list(tmp_path.glob("units/*.json"))) == 3
+    (tmp_path / "shard").write_bytes(b"prepared again")
+    input.units(source, task)
+    assert source.reads == 4 * reads
 
 
 def test_a_folder_that_cannot_be_written_is_scanned_again(records, tmp_path):

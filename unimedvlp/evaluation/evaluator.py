@@ -59,6 +59,14 @@ class Evaluator:
         """(name, value) of every metric, with intervals over the samples."""
         yield from score(self.task, *self.predict(params), self.reference).items()
 
+    def headline(self, params: Any) -> dict[str, float]:
+        """The task's headline metrics that are defined, without intervals: what training logs."""
+        predictions, samples = self.predict(params)
+        points: dict[str, float] = {}
+        for metric in self.task.metrics(predictions, samples, self.reference):
+            points |= metric.point()
+        return {name: points[name] for name in self.task.headline if not np.isnan(points[name])}
+
     def _outputs(self, params: Any, batch: dict[str, jax.Array]):
         with activate(self.mesh):
             choices = self.task.choices(self.space)

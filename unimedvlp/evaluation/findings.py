@@ -102,7 +102,7 @@ def tagged(mesh: str) -> list[bool]:
 
 
 def agreement(rows: Sequence[dict[str, str]]) -> str:
-    """A table of precision, recall and F1 against the MeSH tags. rows: findings, impression and MeSH of a study each."""
+    """A table of precision, recall and F1 against the MeSH tags. rows: findings, impression, MeSH of a study each."""
     if not rows:
         raise UserError("no studies to compare")
     true = np.array([tagged(row["MeSH"]) for row in rows])

@@ -53,7 +53,7 @@ class Page:
     def table(self, rows: Sequence[Row], caption: str, best: str | None = "max") -> "Page":
         """Numbers with 95 % intervals beneath; baselines first. Columns: in order of first use; units belong in names.
 
-        best: "max" or "min" shades the best value of each column, None shades nothing. Whole numbers are counts: unshaded.
+        best: "max" or "min" shades the best value of each column, None shades nothing; whole numbers are counts.
         """
         if not rows:
             raise UserError(f"table {caption!r} has no rows")
@@ -122,8 +122,11 @@ class Page:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(self.html(), encoding="utf-8")
-        partial.replace(path)
+        try:
+            partial.write_text(self.html(), encoding="utf-8")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
         return path
 
     def _add(self, block: str) -> "Page":

@@ -109,7 +109,8 @@ def _paint(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
             top, left, bottom, right = mark.box
             corners = (left * width, top * height, right * width, bottom * height)
             draw.rectangle(corners, outline=COLOURS[mark.kind], width=2)
-            draw.text((corners[0] + 4, corners[1] + 2), mark.label, fill=COLOURS[mark.kind])
+            place = (corners[0] + 4, corners[1] + 2)
+            draw.text(place, mark.label, fill=COLOURS[mark.kind], stroke_width=1, stroke_fill=(0, 0, 0))
     return picture
 
 

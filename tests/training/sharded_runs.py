@@ -40,6 +40,7 @@ def steps(mesh, accumulate=1):
 def main(out):
     """Writes out/rows.json, out/specs.json (of the mixed mesh) and a checkpoint of it."""
     rows = {}
+    _, rows["accumulated"] = steps(make_mesh(MESHES["fsdp"]), accumulate=2)
     for name, spec in MESHES.items():
         state, rows[name] = steps(make_mesh(spec))
     leaves = {"params": state.params, "ema": state.ema, "adam": state.opt_state[1].mu}

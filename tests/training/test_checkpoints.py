@@ -11,7 +11,6 @@ from tiny_system import OPTIMIZER, System, batch_at, same_bits
 
 from unimedvlp.errors import UserError
 from unimedvlp.parallel.mesh import make_mesh
-from unimedvlp.training import checkpoints as module
 from unimedvlp.training import optimizers
 from unimedvlp.training.checkpoints import Checkpoints, load_params
 from unimedvlp.training.state import abstract_state, create
@@ -184,8 +183,3 @@ def test_state_may_be_donated_while_it_is_saved(tmp_path, state):
         checkpoints.save(1, state.replace(params=big))
         jax.block_until_ready(overwrite(big))
     np.testing.assert_array_equal(load_params(tmp_path, "newest")["w"][::1000], np.arange(0, 4_000_000, 1000))
-
-
-def test_better_is_strict():
-    assert module._better(2, 1, "max") and module._better(1, 2, "min")
-    assert not module._better(1, 1, "max") and not module._better(1, 1, "min")

@@ -36,6 +36,12 @@ def test_every_mesh_gives_the_losses_of_one_device(eight, one, name):
     np.testing.assert_allclose(rows[name], one[1], rtol=1e-5)
 
 
+def test_microbatches_are_spread_over_the_devices_without_changing_the_result(eight):
+    _, expected = sharded_runs.steps(make_mesh({"data": 1}, jax.devices()[:1]), accumulate=2)
+    rows = json.loads((eight / "rows.json").read_text())
+    np.testing.assert_allclose(rows["accumulated"], expected, rtol=1e-5)
+
+
 def test_optimizer_state_and_average_are_laid_out_like_the_parameters(eight):
     specs = json.loads((eight / "specs.json").read_text())
     assert set(specs) == {"params", "ema", "adam"}

@@ -43,9 +43,7 @@ class Checkpoints:
         self.workdir, self.best_mode = Path(workdir).absolute(), best_mode
         with _disk_errors(self.workdir):
             self.newest = _manager(self.workdir / "checkpoints", max_to_keep=keep)
-            self.best = _manager(
-                self.workdir / "best", max_to_keep=1, best_fn=lambda m: m["value"], best_mode=best_mode
-            )
+            self.best = _manager(self.workdir / "best", max_to_keep=1, best_fn=_rank)
 
     def save(self, step: int, state: TrainState) -> None:
         """Writes the state in the background (it is copied first, so it may be donated). A step is saved only once."""
@@ -58,13 +56,14 @@ class Checkpoints:
     def save_best(self, step: int, params: dict, value: float) -> bool:
         """Keeps `params` as the best if `value` beats the best so far; a value that is not finite never does."""
         held = self.best_so_far()
-        if not math.isfinite(value) or (held and not _better(value, held[1], self.best_mode)):
+        metrics = {"value": float(value), "mode": self.best_mode}
+        if not math.isfinite(value) or (held and _rank(metrics) <= _rank(metrics | {"value": held[1]})):
             return False
         with _disk_errors(self.best.directory):
             if step in self.best.all_steps():
                 self.best.delete(step)
             args = ocp.args.Composite(params=ocp.args.StandardSave(params))
-            self.best.save(step, args=args, metrics={"value": float(value)}, force=True)
+            self.best.save(step, args=args, metrics=metrics, force=True)
         return True
 
     def best_so_far(self) -> tuple[int, float] | None:
@@ -150,8 +149,9 @@ def load_params(workdir: Path | str, which: str = "best", abstract: dict | None 
     names = ("params",) if which == "best" else ("params", "ema")
     if not directory.is_dir():
         raise UserError(f"{workdir}: no trained model here ({directory.name}/ is missing); give a --workdir of `train`")
-    with ocp.CheckpointManager(directory, options=_options(read_only=True), item_handlers=_handlers()) as manager:
-        step = manager.latest_step()
+    options = ocp.CheckpointManagerOptions(create=False, best_fn=_rank if which == "best" else None)
+    with ocp.CheckpointManager(directory, options=options, item_handlers=_handlers()) as manager:
+        step = manager.best_step() if which == "best" else manager.latest_step()
         if step is None:
             raise UserError(
                 f"{directory}: no finished checkpoint yet; train longer or choose the other of best, newest"
@@ -221,8 +221,8 @@ def _compare(wanted: dict[str, Any], saved: dict[str, Any], path: Path) -> None:
                 )
 
 
-def _better(value: float, held: float, mode: str) -> bool:
-    return value > held if mode == "max" else value < held
+def _rank(metrics: dict[str, Any]) -> float:
+    return metrics["value"] if metrics["mode"] == "max" else -metrics["value"]
 
 
 def _manager(directory: Path, **options: Any) -> ocp.CheckpointManager:
@@ -231,11 +231,8 @@ def _manager(directory: Path, **options: Any) -> ocp.CheckpointManager:
         for left in directory.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(left)
     barrier(f"temporary checkpoints removed from {directory}")
-    return ocp.CheckpointManager(directory, options=_options(**options), item_handlers=_handlers())
-
-
-def _options(**options: Any) -> ocp.CheckpointManagerOptions:
-    return ocp.CheckpointManagerOptions(**options)
+    options = ocp.CheckpointManagerOptions(**options)
+    return ocp.CheckpointManager(directory, options=options, item_handlers=_handlers())
 
 
 def _handlers() -> dict[str, ocp.CheckpointHandler]:

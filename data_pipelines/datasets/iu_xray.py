@@ -7,7 +7,8 @@ Two native layouts are read:
     Kaggle     indiana_reports.csv, indiana_projections.csv, images/*.png or images/images_normalized/*.png
     Open-i     ecgen-radiology/*.xml, and the images in NLMCXR_png/, images/ or beside that folder
 
-Open-i calls an image `CXR1_1_IM-0001-3001.png`, Kaggle the same one `1_IM-0001-3001.dcm.png`; either is found, also as JPEG.
+Open-i calls an image `CXR10_IM-0002-1001.png` (in study 1 alone `CXR1_1_IM-0001-3001.png`), Kaggle the same one
+`10_IM-0002-1001.dcm.png` (`1_IM-0001-3001.dcm.png`); either is found, also as JPEG.
 Projections are in the Kaggle file only: where it is absent the views are "unknown", in the order of their names.
 
 A record is one study: frontal views first, then lateral ones. The source names no patients, so each study counts as one.
@@ -18,6 +19,7 @@ Studies without any image file, and those with neither findings nor impression, 
 """
 
 import dataclasses
+import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
@@ -194,10 +196,8 @@ def _from_xml(source: Path) -> Iterator[Study | SetAside]:
 
 
 def _bare(name: str) -> str:
-    """`CXR1_1_IM-0001-3001` and `1_IM-0001-3001.dcm` -> `1_IM-0001-3001`."""
-    if name.startswith("CXR"):
-        name = name.partition("_")[2]
-    return name.removesuffix(".dcm")
+    """`CXR10_IM-0002-1001`, `10_IM-0002-1001.dcm` -> `10_IM-0002-1001`; `CXR1_1_IM-0001-3001` -> `1_IM-0001-3001`."""
+    return re.sub(r"^CXR(\d+_(?=\d+_IM))?", "", name).removesuffix(".dcm")
 
 
 def _stem(filename: str) -> str:

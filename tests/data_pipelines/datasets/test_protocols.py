@@ -1,0 +1,53 @@
+"""Split rules: stable, by patient, and honest about their lists."""
+
+import json
+
+import pytest
+
+import data_pipelines.protocols as protocols
+from data_pipelines.protocols import by_id_suffix, by_ids, by_patient, checksum, share
+from unimedvlp.errors import UserError
+from unimedvlp.records import Record
+
+
+def test_share_is_fixed_for_good():
+    assert share("p00001", 0) == 0.8757080001441935
+    assert 0 <= share("anything", 5) < 1 and share("a", 0) != share("a", 1)
+
+
+def test_patients_stay_together_in_the_asked_shares():
+    rule = by_patient(0, (0.7, 0.1, 0.2))
+    splits = [rule(Record(f"s{i}", patient_id=f"p{i // 2}")) for i in range(4000)]
+    assert splits[0::2] == splits[1::2]
+    assert abs(splits.count("train") / 4000 - 0.7) < 0.03 and abs(splits.count("test") / 4000 - 0.2) < 0.03
+    assert rule(Record("s1")) == rule(Record("x", patient_id="s1"))  # no patient named: the study is the unit
+
+
+def test_id_suffix():
+    assert by_id_suffix(Record("synpic1/validation")) == "validation"
+
+
+def test_r2gen_has_its_published_sizes_and_ids():
+    rule = by_ids("iu_xray_r2gen")
+    splits = [rule(Record(f"CXR{uid}")) for uid in range(1, 4000)]
+    assert [splits.count(name) for name in ("train", "validation", "test")] == [2069, 296, 590]
+    assert rule(Record("CXR2384")) == "train" and rule(Record("CXR4000")) is None
+
+
+@pytest.mark.parametrize(
+    ("splits", "total", "message"),
+    [
+        ({"train": ["a"], "test": ["a"]}, None, "study a is in both train and test"),
+        ({"train": ["a"], "test": ["b"]}, "0" * 64, "checksum"),
+    ],
+)
+def test_wrong_lists_are_refused(tmp_path, monkeypatch, splits, total, message):
+    monkeypatch.setattr(protocols, "__file__", str(tmp_path / "__init__.py"))
+    (tmp_path / "mine.json").write_text(json.dumps({"checksum": total or checksum(splits), "splits": splits}))
+    with pytest.raises(UserError, match=message):
+        by_ids("mine")
+
+
+def test_checksum_ignores_order():
+    assert checksum({"train": ["b", "a"], "test": []}) == checksum({"test": [], "train": ["a", "b"]})
+    assert checksum({"train": ["a"]}) != checksum({"test": ["a"]})

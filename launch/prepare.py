@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rich
 import rich.progress
+from rich.markup import escape
 from rich.table import Table
 
 from data_pipelines import datasets
@@ -34,14 +35,15 @@ def main(argv: list[str]) -> int:
     protocol = args.protocol or next(iter(builder.protocols))
     folder = folder_of(builder, args.out, protocol)
     there = (folder / DONE).is_file() and not args.overwrite
-    total = args.limit or sum(getattr(builder.protocols.get(protocol), "expected", {}).values()) or None
+    rule = builder.protocols.get(protocol)
+    total = args.limit or (sum(rule.expected.values()) if rule and rule.counted == "records" else 0) or None
 
     def progress(items):
         return rich.progress.track(items, f"{builder.name}/{protocol}", total=total, transient=True)
 
     summary = prepare(builder, args.source, args.out, protocol, args.limit, args.overwrite, progress)
     _show(summary, folder)
-    rich.print("already there; --overwrite makes it anew" if there else "done", f": {folder}", sep="")
+    print(f"{'already there; --overwrite makes it anew' if there else 'done'}: {folder}")
     return 0
 
 
@@ -91,21 +93,21 @@ def _show(summary: Summary, folder: Path) -> None:
         expected = summary.expected.get(split)
         mark = "" if expected in (None, counts[summary.counted]) else "  differs"
         table.add_row(split, *numbers, "" if expected is None else f"{expected:,}{mark}")
-    rich.print(f"{summary.name} {summary.version}, protocol {summary.protocol}: {summary.about}. {summary.licence}")
+    print(f"{summary.name} {summary.version}, protocol {summary.protocol}: {summary.about}. {summary.licence}")
     rich.print(table)
     if summary.leaks:
-        rich.print(f"[yellow]warning: this split shares patients or images: {summary.leaks}")
+        print(f"warning: this split shares patients or images: {summary.leaks}")
     elif summary.shared_images:
-        rich.print(f"[yellow]warning: {summary.shared_images} images are in more than one split, byte for byte")
+        print(f"warning: {summary.shared_images} images are in more than one split, byte for byte")
     if summary.not_in_protocol:
-        rich.print(f"{summary.not_in_protocol:,} records are no part of the protocol")
+        print(f"{summary.not_in_protocol:,} records are no part of the protocol")
     if summary.set_aside:
         examples = _examples(folder)
         aside = Table("set aside", "count", "for example")
         for reason, count in summary.set_aside.items():
-            aside.add_row(reason, f"{count:,}", examples[reason])
+            aside.add_row(escape(reason), f"{count:,}", escape(examples[reason]))
         rich.print(aside)
-        rich.print(f"all of them: {folder / SET_ASIDE}")
+        print(f"all of them: {folder / SET_ASIDE}")
 
 
 def _examples(folder: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """One evaluator for every task: predictions of a system on one split, and their scores."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -57,7 +57,9 @@ class Evaluator:
 
     def run(self, params: Any) -> Iterator[tuple[str, Value]]:
         """(name, value) of every metric, with intervals over the samples."""
-        yield from score(self.task, *self.predict(params), self.reference).items()
+        predictions, samples = self.predict(params)
+        for metric in self.task.metrics(predictions, samples, self.reference):
+            yield from metric.values().items()
 
     def headline(self, params: Any) -> dict[str, float]:
         """The task's headline metrics that are defined, without intervals: what training logs."""
@@ -76,22 +78,3 @@ class Evaluator:
             else:
                 outputs = self.system.generate(params, batch, jax.random.key(0), self.method, self.length)
         return outputs, batch["index"], batch["_mask"]
-
-
-def score(task: Task, predictions: Sequence[Any], samples: Samples, reference: Reference) -> dict[str, Value]:
-    """All metrics of a task with their intervals."""
-    values: dict[str, Value] = {}
-    for metric in task.metrics(predictions, samples, reference):
-        values |= metric.values()
-    return values
-
-
-def gain(
-    task: Task, samples: Samples, ours: tuple[Sequence[Any], Reference], theirs: tuple[Sequence[Any], Reference]
-) -> dict[str, Value]:
-    """Our scores minus theirs on the same samples, with paired intervals; each side is (predictions, reference)."""
-    values: dict[str, Value] = {}
-    pairs = zip(task.metrics(ours[0], samples, ours[1]), task.metrics(theirs[0], samples, theirs[1]), strict=True)
-    for mine, other in pairs:
-        values |= mine.difference(other)
-    return values

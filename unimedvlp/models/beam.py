@@ -28,8 +28,9 @@ def beam_search(extend, cache, logits, max_new, size, length_penalty, eos, pad, 
     """From logits [B, vocab] of the first token -> (ids [B, max_new], normalised scores [B]); see `generate`.
 
     Each turn ranks all continuations. Those among the first K that end are finished; the best K that do not go on. An
-    example is done when K have finished or none alive can overtake the best finished one, as in fairseq. With K = 1 this
-    is greedy decoding; with K as large as the number of sequences it is exact.
+    example is done when none alive can overtake the best finished one, or when K have finished and none alive is ahead of
+    the best of them at its present length (as Hugging Face's `generate` does). With K = 1 this is greedy decoding; with K
+    as large as the number of sequences it is exact.
     """
     batch, vocab = logits.shape
     width = min(2 * size, size * vocab)
@@ -55,12 +56,13 @@ def beam_search(extend, cache, logits, max_new, size, length_penalty, eos, pad, 
         state = jax.tree.map(lambda x: x[rows], loop.state)
         finished = loop.finished + finishes.sum(1)
         hopeless = loop.best_score >= score[:, 0] / max_new**length_penalty
+        behind = loop.best_score >= score[:, 0] / length**length_penalty
         return loop._replace(
             step=loop.step + 1,
             ids=_written(loop, parent, token),
             score=score,
             finished=finished,
-            done=loop.done | (finished >= size) | hopeless,
+            done=loop.done | ((finished >= size) & behind) | hopeless,
             cache=loop.cache.reorder(rows),
             state=None if allowed is None else allowed.next(state, token.reshape(-1)),
         )

@@ -61,6 +61,9 @@ class Beam:
             raise UserError(f"{self}: size must be at least 1 and length_penalty at least 0")
 
 
+Method = Greedy | TopP | Beam
+
+
 class _Loop(NamedTuple):
     step: jax.Array
     token: jax.Array
@@ -78,7 +81,7 @@ def generate(
     prompt_mask: jax.Array,
     *,
     max_new: int,
-    method: Greedy | TopP | Beam,
+    method: Method,
     rng: jax.Array | None = None,
     eos: int = 2,
     pad: int = 0,

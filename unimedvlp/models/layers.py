@@ -58,6 +58,40 @@ def dense(features: int, axes: tuple[str | None, str | None], dtype: Any, name: 
     return nn.Dense(features, dtype=dtype, kernel_init=kernel, bias_init=bias, name=name)
 
 
+class SplitHeads(nn.Module):
+    """A linear layer onto heads: [B, T, D] -> [B, T, heads, head_dim]; the kernel is [D, heads, head_dim]."""
+
+    heads: int
+    head_dim: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, T, D] -> [B, T, heads, head_dim]."""
+        init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=0, out_axis=(1, 2))
+        shape = (x.shape[-1], self.heads, self.head_dim)
+        kernel = self.param("kernel", named(init, "embed", "heads", "head_dim"), shape)
+        bias = self.param("bias", named(nn.initializers.zeros, "heads", "head_dim"), shape[1:])
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return jnp.einsum("btd,dhk->bthk", x, kernel) + bias
+
+
+class JoinHeads(nn.Module):
+    """A linear layer from heads: [B, T, heads, head_dim] -> [B, T, width]; the kernel is [heads, head_dim, width]."""
+
+    width: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, T, heads, head_dim] -> [B, T, width]."""
+        init = nn.initializers.variance_scaling(1.0, "fan_avg", "uniform", in_axis=(0, 1), out_axis=2)
+        kernel = self.param("kernel", named(init, "heads", "head_dim", "embed"), (*x.shape[-2:], self.width))
+        bias = self.param("bias", named(nn.initializers.zeros, "embed"), (self.width,))
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        return jnp.einsum("bthk,hkd->btd", x, kernel) + bias
+
+
 class MultiHeadAttention(nn.Module):
     """Multi-head attention with separate query, key and value inputs (Vaswani et al., 2017).
 
@@ -74,22 +108,11 @@ class MultiHeadAttention(nn.Module):
             raise UserError(f"width {self.width} is not a multiple of heads {self.heads}: change one of them")
         head_dim = self.width // self.heads
 
-        def project() -> nn.DenseGeneral:
-            return nn.DenseGeneral(
-                (self.heads, head_dim),
-                dtype=self.dtype,
-                kernel_init=named(KERNEL, "embed", "heads", "head_dim"),
-                bias_init=named(nn.initializers.zeros, "heads", "head_dim"),
-            )
+        def project() -> SplitHeads:
+            return SplitHeads(self.heads, head_dim, self.dtype)
 
         self.query, self.key, self.value = project(), project(), project()
-        self.out = nn.DenseGeneral(
-            self.width,
-            axis=(-2, -1),
-            dtype=self.dtype,
-            kernel_init=named(KERNEL, "heads", "head_dim", "embed"),
-            bias_init=named(nn.initializers.zeros, "embed"),
-        )
+        self.out = JoinHeads(self.width, self.dtype)
 
     def __call__(self, q_in: jax.Array, k_in: jax.Array, v_in: jax.Array, mask: jax.Array | None = None) -> jax.Array:
         """q_in [B, T, D], k_in and v_in [B, S, D'], mask broadcastable to [B, H, T, S] -> [B, T, D]."""

@@ -1,27 +1,68 @@
 """What a user asks of a model. One file a task; the same class serves training, evaluation, prediction and the page."""
 
 import dataclasses
+import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from unimedvlp.errors import UserError
+from unimedvlp.evaluation.bootstrap import Metric
 from unimedvlp.records import Record
 from unimedvlp.tokens import sequences
 from unimedvlp.tokens.space import TokenSpace
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """A task: which record fields it needs, what the encoder sees, and its sequence with the inverse.
+class Samples:
+    """The units of one split: what is true of each, the record it belongs to, and a trivial view of its image.
 
-    A record may hold several units of a task (questions, findings); training draws one, evaluation takes all.
+    `pixels()` gives float32 `[N, D]`, a thumbnail of each unit's first image; it is called by image baselines only.
+    """
+
+    truths: Sequence[dict[str, Any]]
+    records: np.ndarray  # int [N]
+    pixels: Callable[[], np.ndarray]
+
+    def take(self, places: Sequence[int]) -> "Samples":
+        """The units at some places."""
+        places = np.asarray(places, int)
+        return Samples([self.truths[i] for i in places], self.records[places], lambda: self.pixels()[places])
+
+    def column(self, key: str) -> list[Any]:
+        """One field of every truth."""
+        return [truth[key] for truth in self.truths]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What scoring may look at besides the scored samples: training units, and validation units to choose by.
+
+    `predictions` are the scored system's own on the validation units; thresholds come from these.
+    """
+
+    train: Samples
+    validation: Samples | None = None
+    predictions: Sequence[Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A task: which record fields it needs, what the encoder sees, its sequence with the inverse, and how it is scored.
+
+    A record may hold several units of a task (questions, findings); training draws one, evaluation takes all. A task with
+    `choices` is answered by one token among these: its prediction is {name: probability}; others are written, and a
+    prediction is what `read` makes of the response.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]  # record fields that must not be empty
     shows: ClassVar[tuple[str, ...]]  # "images" and/or "text": what the encoder sees
+    headline: ClassVar[tuple[str, ...]]  # names of the metrics that a table shows; the first one leads
+    tunes: ClassVar[bool] = False  # whether `metrics` looks at predictions on validation
 
     def units(self, record: Record) -> Sequence[Any]:
         """What of the record can be asked, possibly nothing; each unit is given back to `sequence` and `truth`."""
@@ -31,13 +72,33 @@ class Task:
         """Context, prompt and response ids of one unit."""
         raise TypeError(f"{type(self).__name__} defines no sequence")
 
+    def texts(self, record: Record) -> Iterable[str]:
+        """Every text that the record's sequences may hold; a tokenizer is trained on these."""
+        return ()
+
     def truth(self, record: Record, unit: Any) -> dict[str, Any]:
         """What a prediction is compared with, as plain values for tables and pages."""
         raise TypeError(f"{type(self).__name__} defines no truth")
 
+    def choices(self, space: TokenSpace) -> dict[str, int] | None:
+        """Names and ids of the tokens that can answer; None where the response is written."""
+        return None
+
     def read(self, response: Iterable[int], space: TokenSpace) -> Any:
-        """The inverse of a response: generated ids -> prediction; None where they are malformed."""
+        """The inverse of a written response: generated ids -> prediction; None where they are malformed."""
         raise TypeError(f"{type(self).__name__} reads no response")
+
+    def metrics(self, predictions: Sequence[Any], samples: Samples, reference: Reference) -> list[Metric]:
+        """Scores of predictions on samples, larger is better."""
+        raise TypeError(f"{type(self).__name__} defines no metrics")
+
+    def baselines(self, reference: Reference, samples: Samples) -> dict[str, Sequence[Any]]:
+        """Predictions of trivial methods, by name: what a system must clear before its numbers mean anything."""
+        raise TypeError(f"{type(self).__name__} defines no baselines")
+
+    def show(self, prediction: Any, truth: dict[str, Any]) -> dict[str, str]:
+        """Readable fields of one sample for a page: at least `prediction` and `truth`."""
+        raise TypeError(f"{type(self).__name__} shows nothing")
 
     def serves(self, record: Record) -> bool:
         """Whether the record holds what the task needs."""
@@ -53,12 +114,11 @@ def names() -> list[str]:
 
 def build(config: str | Mapping[str, Any]) -> Task:
     """A task by name, or by a mapping with `name` and its options, as configs give it."""
+    from unimedvlp import config as configs
+
     options = {"name": config} if isinstance(config, str) else dict(config)
-    name = options.pop("name", None)
+    name = options.pop("name", "")
     if name not in names():
-        raise UserError(f"unknown task {name!r}; known: {', '.join(names())}")
-    task = importlib.import_module(f"unimedvlp.tasks.{name}").TASK
-    known = {field.name for field in dataclasses.fields(task)}
-    if unknown := set(options) - known:
-        raise UserError(f"task {name}: unknown option {sorted(unknown)}; known: {sorted(known)}")
-    return task(**{key: tuple(value) if isinstance(value, (list, tuple)) else value for key, value in options.items()})
+        near = difflib.get_close_matches(name, names(), n=1)
+        raise UserError(f"unknown task {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {names()}"))
+    return configs.build(importlib.import_module(f"unimedvlp.tasks.{name}").TASK, options, f"task {name}")

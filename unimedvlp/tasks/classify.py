@@ -2,6 +2,9 @@
 
 import dataclasses
 
+import numpy as np
+
+from unimedvlp.evaluation import baselines, classification
 from unimedvlp.records import POSITIVE
 from unimedvlp.tasks.base import Task
 from unimedvlp.tokens import sequences
@@ -18,6 +21,7 @@ class Classify(Task):
     name = "classify"
     needs = ("images",)
     shows = ("images",)
+    headline = ("accuracy", "f1_macro", "auroc_macro")
     classes: tuple[str, ...] = ()
     field: str = "labels"
 
@@ -38,9 +42,31 @@ class Classify(Task):
         """The class name."""
         return {"class": unit}
 
-    def read(self, response, space):
-        """Generated ids -> class name."""
-        return sequences.read_classification(response, space)
+    def choices(self, space):
+        """The classes."""
+        return {name: space.vocabulary.class_id(name) for name in self.classes}
+
+    def metrics(self, predictions, samples, reference):
+        """Accuracy, macro-F1 and one-against-the-rest AUROC; intervals over records."""
+        labels = np.array([self.classes.index(name) for name in samples.column("class")])
+        probabilities = np.array([[p[name] for name in self.classes] for p in predictions])
+        return [classification.multiclass(labels, probabilities, self.classes, samples.records)]
+
+    def baselines(self, reference, samples):
+        """The class frequencies, and a logistic regression on a thumbnail of the image."""
+        labels = np.array([self.classes.index(name) for name in reference.train.column("class")])
+        frequency = np.bincount(labels, minlength=len(self.classes)) / len(labels)
+        regression = np.zeros((len(samples.truths), len(self.classes)))
+        regression[:, np.unique(labels)] = baselines.pixel_regression(
+            reference.train.pixels(), labels, samples.pixels()
+        )
+        found = {"frequency": np.tile(frequency, (len(regression), 1)), "regression on 32x32 pixels": regression}
+        return {title: [dict(zip(self.classes, row, strict=True)) for row in rows] for title, rows in found.items()}
+
+    def show(self, prediction, truth):
+        """The likeliest class and the true one."""
+        best = max(prediction, key=prediction.get)
+        return {"prediction": f"{best} ({prediction[best]:.2f})", "truth": truth["class"]}
 
 
 TASK = Classify

@@ -1,0 +1,210 @@
+"""From a config, or from a working directory, to the parts of a run: sources, token space, system, mesh, evaluators."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from data_pipelines import images as image_io
+from data_pipelines import input as inputs
+from data_pipelines.batch import BatchSpec, Tally
+from data_pipelines.read import PreparedSplit
+from data_pipelines.shuffled import ShuffledImages
+from data_pipelines.transforms import Augment
+from unimedvlp import config as configs
+from unimedvlp import systems, tasks
+from unimedvlp.errors import UserError
+from unimedvlp.evaluation.baselines import pixels
+from unimedvlp.evaluation.evaluator import Evaluator
+from unimedvlp.models.generate import Beam, Greedy, Method, TopP
+from unimedvlp.parallel.mesh import make_mesh
+from unimedvlp.parallel.multihost import batch_share
+from unimedvlp.records import Record
+from unimedvlp.tasks.base import Reference, Samples, Task
+from unimedvlp.tokens import text
+from unimedvlp.tokens.space import FILE as SPACE_FILE
+from unimedvlp.tokens.space import TokenSpace
+
+METHODS = {"greedy": Greedy, "top_p": TopP, "beam": Beam}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """The parts that training, evaluation and prediction share."""
+
+    config: ml_collections.ConfigDict
+    workdir: Path
+    data: Path
+    space: TokenSpace
+    system: systems.System
+    mesh: Mesh
+    spec: BatchSpec
+
+    @classmethod
+    def create(cls, config: ml_collections.ConfigDict, workdir: Path, data: Path) -> "Run":
+        """For training: the token space of the working directory, or a new one from the training split."""
+        if (workdir / SPACE_FILE).is_file():
+            space = TokenSpace.load(workdir)
+        else:
+            space = make_space(config, data)
+            space.save(workdir)
+        configs.save(config, workdir)
+        return cls._of(config, workdir, data, space)
+
+    @classmethod
+    def load(cls, workdir: Path, data: Path, overrides: Sequence[str] = ()) -> "Run":
+        """For a trained model: everything from its working directory."""
+        config = configs.reload(workdir)
+        configs.override(config, overrides)
+        return cls._of(config, workdir, data, TokenSpace.load(workdir))
+
+    @classmethod
+    def _of(cls, config, workdir, data, space) -> "Run":
+        spec = configs.build(BatchSpec, config.data.spec, "data.spec")
+        system = systems.build(config.system, space.vocabulary, spec.image_size, spec.views)
+        return cls(config, Path(workdir), Path(data), space, system, make_mesh(config.mesh), spec)
+
+    def train_batches(self) -> inputs.Batches:
+        """This host's training batches, by step."""
+        index, count = batch_share(self.mesh)
+        data = self.config.data
+        return inputs.train_batches(
+            train_entries(self.config, self.data),
+            self.space,
+            self.spec,
+            batch_size=self.config.batch,
+            seed=self.config.seed,
+            augment=configs.build(Augment, data.augment, "data.augment"),
+            threads=data.threads,
+            temperature=data.temperature,
+            process_index=index,
+            process_count=count,
+        )
+
+    def evaluator(
+        self, name: str, split: str = "", *, shuffled: bool = False, full: bool = False, tally: Tally | None = None
+    ) -> Evaluator:
+        """The evaluator of one entry of `evals`, on its own split or another; `full` ignores its limit."""
+        entry = self.config.evals[name]
+        task, source = self.task(name), self.source(name, split or entry.split)
+        if shuffled:
+            source = ShuffledImages(source, seed=self.config.seed)
+        spec = self.spec if "text" in task.shows else dataclasses.replace(self.spec, text_length=1)
+        index, count = batch_share(self.mesh)
+        batches = functools.partial(
+            inputs.eval_batches,
+            source,
+            task,
+            self.space,
+            spec,
+            entry.batch,
+            limit=None if full else entry.limit or None,
+            threads=self.config.data.threads,
+            name=name,
+            tally=tally,
+            process_index=index,
+            process_count=count,
+        )
+        reference = Reference(self.samples(name, "train"))
+        length = entry.get("length", self.spec.response_length)
+        return Evaluator(
+            self.system, task, self.space, make_samples(source, task), batches, reference, self.mesh, length,
+            make_method(entry.get("method", {"name": "greedy"}), f"evals.{name}.method"),
+        )  # fmt: skip
+
+    def task(self, name: str) -> Task:
+        """The task of one entry of `evals`."""
+        return tasks.build(self.config.evals[name].task)
+
+    def source(self, name: str, split: str) -> Sequence[Record]:
+        """One split of the data set of an entry of `evals`."""
+        return PreparedSplit(self.data / self.config.evals[name].path, split)
+
+    def samples(self, name: str, split: str) -> Samples:
+        """The units of one split for an entry of `evals`."""
+        return make_samples(self.source(name, split), self.task(name))
+
+
+def train_entries(config: ml_collections.ConfigDict, data: Path) -> list[inputs.Entry]:
+    """The mixture of `data.train`: name -> {path, split, task, weight}."""
+    if not config.data.train:
+        raise UserError("config: data.train has no entries; name at least one data set and task")
+    return [
+        inputs.Entry(PreparedSplit(data / e.path, e.split), tasks.build(e.task), e.get("weight"), f"{e.path}:{e.split}")
+        for e in config.data.train.values()
+    ]
+
+
+def make_space(config: ml_collections.ConfigDict, data: Path) -> TokenSpace:
+    """The token space of a run: a named tokenizer or one trained on the training records, and all class names met there."""
+    entries = train_entries(config, data)
+    options = dict(config.tokenizer)
+    folder = options.pop("folder", "")
+    if folder:
+        tokenizer = text.load(folder)
+    else:
+        texts = (piece for entry in entries for record in _served(entry) for piece in entry.task.texts(record))
+        tokenizer = text.train(texts, **options)
+    names = {name for entry in entries for name in getattr(entry.task, "classes", ())}
+    names |= {name for entry in entries for record in entry.source for name in _classes(record)}
+    return TokenSpace.create(sorted(names), tokenizer)
+
+
+def make_samples(source: Sequence[Record], task: Task) -> Samples:
+    """All units of a source with their truths; thumbnails are read when first asked for."""
+    found = inputs.units(source, task)
+    records = np.array([index for index, _ in found], int)
+
+    @functools.cache
+    def thumbnails() -> np.ndarray:
+        unique, rows = np.unique(records, return_inverse=True)
+        return pixels([_first_image(source[int(i)]) for i in unique])[rows]
+
+    cache: dict[int, Record] = {}
+    truths = []
+    for index, unit in found:
+        if index not in cache:
+            cache = {index: source[index]}
+        truths.append(task.truth(cache[index], unit))
+    return Samples(truths, records, thumbnails)
+
+
+def make_method(options: Any, where: str) -> Method:
+    """The decoding method of a config: {name: greedy | top_p | beam, ...}."""
+    options = dict(options)
+    name = options.pop("name", "")
+    if name not in METHODS:
+        raise UserError(f"{where}: unknown decoding method {name!r}; known: {', '.join(METHODS)}")
+    return configs.build(METHODS[name], options, where)
+
+
+def placed(run: Run, params: Any) -> Any:
+    """Parameters on every device of the run's mesh."""
+    from unimedvlp.parallel.rules import replicated
+
+    return jax.device_put(params, replicated(run.mesh))
+
+
+def _served(entry: inputs.Entry) -> Iterator[Record]:
+    for i in range(len(entry.source)):
+        if entry.task.serves(record := entry.source[i]):
+            yield record
+
+
+def _classes(record: Record) -> Iterator[str]:
+    yield from record.labels
+    yield from record.box_classes
+    yield from record.mask_classes
+
+
+def _first_image(record: Record) -> np.ndarray:
+    try:
+        return image_io.decode(record.images[0], size=64)
+    except UserError:
+        return np.zeros((64, 64), np.uint8)

@@ -1,0 +1,102 @@
+"""The baseline system: known value at initialisation, invariances, and that it can learn."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax.core import meta
+
+from unimedvlp import systems
+from unimedvlp.errors import UserError
+from unimedvlp.models.generate import Beam, Greedy
+from unimedvlp.tokens.vocabulary import EOS, PAD, Vocabulary
+
+VOCABULARY = Vocabulary(("nodule",), 60)
+SIZES = {"width": 32, "heads": 2, "mlp": 64, "image_depth": 1, "text_depth": 1, "decoder_depth": 1, "max_text": 8}
+CONFIG = {"name": "baseline", "model": SIZES | {"max_response": 16, "dropout": 0.0}}
+SYSTEM = systems.build(CONFIG, VOCABULARY, image_size=32, views=2)
+
+
+def make_batch(size=4):
+    rng = np.random.default_rng(0)
+    response = rng.integers(4096, 4150, (size, 5)).astype(np.int32)
+    length = np.arange(size) % 3 + 2
+    response = np.where(np.arange(5) < length[:, None] - 1, response, PAD)
+    response[np.arange(size), length - 1] = EOS
+    mask = np.arange(6) < (np.arange(size) % 4)[:, None]
+    return {
+        "image": rng.integers(0, 255, (size, 2, 32, 32, 1)).astype(np.uint8),
+        "view_mask": np.arange(2) < (np.arange(size) % 2 + 1)[:, None],
+        "text": rng.integers(4096, 4150, (size, 6)).astype(np.int32),
+        "text_mask": mask,
+        "prompt": np.tile(np.array([1, 22, 65, 0], np.int32), (size, 1)),
+        "prompt_mask": np.tile(np.array([True, True, True, False]), (size, 1)),
+        "response": response.astype(np.int32),
+        "response_weight": (response != PAD).astype(np.float32),
+    }
+
+
+BATCH = make_batch()
+PARAMS = meta.unbox(SYSTEM.init(jax.random.key(0), BATCH))
+LOSS = jax.jit(lambda params, batch: SYSTEM.loss(params, batch, jax.random.key(1), train=False))
+FIRST = jax.jit(SYSTEM.first_logits)
+
+
+def test_loss_starts_at_log_vocabulary():
+    loss, metrics = LOSS(PARAMS, BATCH)
+    assert loss.dtype == jnp.float32
+    np.testing.assert_allclose(loss, np.log(VOCABULARY.size), rtol=0.05)
+    assert set(metrics) == {"token_accuracy", "loss/tokens", "weighted/tokens"}
+
+
+def test_padding_changes_nothing():
+    changed = dict(BATCH)
+    changed["text"] = np.where(BATCH["text_mask"], BATCH["text"], 4100)
+    changed["prompt"] = np.where(BATCH["prompt_mask"], BATCH["prompt"], 4100)
+    changed["image"] = np.where(BATCH["view_mask"][:, :, None, None, None], BATCH["image"], 77)
+    np.testing.assert_allclose(LOSS(PARAMS, changed)[0], LOSS(PARAMS, BATCH)[0], rtol=1e-6)
+
+
+def test_permuted_batch_permutes_outputs():
+    order = np.array([2, 0, 3, 1])
+    permuted = {key: value[order] for key, value in BATCH.items()}
+    np.testing.assert_allclose(FIRST(PARAMS, permuted), FIRST(PARAMS, BATCH)[order], atol=1e-5)
+
+
+def test_every_parameter_gets_a_gradient():
+    grads = jax.jit(jax.grad(lambda params: SYSTEM.loss(params, BATCH, jax.random.key(1), train=True)[0]))(PARAMS)
+    dead = [jax.tree_util.keystr(path) for path, g in jax.tree.leaves_with_path(grads) if not np.any(np.asarray(g))]
+    assert not dead
+
+
+def test_it_learns_its_batch_and_says_it():
+    tx = optax.adam(3e-3)
+
+    @jax.jit
+    def step(params, state):
+        (loss, _), grads = jax.value_and_grad(
+            lambda p: SYSTEM.loss(p, BATCH, jax.random.key(1), train=True), has_aux=True
+        )(params)
+        updates, state = tx.update(grads, state)
+        return optax.apply_updates(params, updates), state, loss
+
+    params, state = PARAMS, tx.init(PARAMS)
+    for _ in range(150):
+        params, state, loss = step(params, state)
+    assert loss < 0.05
+    for method in (Greedy(), Beam(3)):
+        ids = SYSTEM.generate(params, BATCH, jax.random.key(0), method, 5)
+        np.testing.assert_array_equal(ids, BATCH["response"])
+    assert (np.argmax(FIRST(params, BATCH), axis=-1) == BATCH["response"][:, 0]).all()
+    shuffled = {**BATCH, "image": BATCH["image"][::-1], "view_mask": BATCH["view_mask"][::-1]}
+    assert LOSS(params, shuffled)[0] > 5 * LOSS(params, BATCH)[0]
+
+
+def test_wrong_configs_name_the_nearest():
+    with pytest.raises(UserError, match="unknown system 'baselin'; did you mean 'baseline'"):
+        systems.build({"name": "baselin"}, VOCABULARY, 32, 2)
+    with pytest.raises(UserError, match=r"'system\.model\.widht'; did you mean 'width'"):
+        systems.build({"name": "baseline", "model": {"widht": 3}}, VOCABULARY, 32, 2)
+    with pytest.raises(UserError, match=r"'system\.smoothin'; did you mean 'smoothing'"):
+        systems.build({"name": "baseline", "smoothin": 0.1}, VOCABULARY, 32, 2)

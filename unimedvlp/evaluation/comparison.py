@@ -1,0 +1,89 @@
+"""A system beside its trivial baselines and its shuffled-image control, on the same samples."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unimedvlp.evaluation.bootstrap import Value
+from unimedvlp.tasks.base import Reference, Samples, Task
+
+MODEL, SHUFFLED = "model", "model, images shuffled"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entrant:
+    """One method's predictions on the samples, and on validation where the task chooses thresholds there."""
+
+    predictions: Sequence[Any]
+    validation: Sequence[Any] | None = None
+    trivial: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """All entrants of one task on one split, `MODEL` among them, and what scoring may look at."""
+
+    task: Task
+    samples: Samples
+    reference: Reference
+    entrants: Mapping[str, Entrant]
+
+    def scores(self) -> dict[str, dict[str, Value]]:
+        """Every metric of every entrant with its interval."""
+        found = {}
+        for name, entrant in self.entrants.items():
+            values: dict[str, Value] = {}
+            for metric in self._metrics(entrant):
+                values |= metric.values()
+            found[name] = values
+        return found
+
+    def gains(self) -> dict[str, dict[str, Value]]:
+        """The model minus each other entrant, paired on the same resamples, for the headline metrics."""
+        mine = self._metrics(self.entrants[MODEL])
+        found = {}
+        for name, entrant in self.entrants.items():
+            if name != MODEL:
+                values: dict[str, Value] = {}
+                for ours, theirs in zip(mine, self._metrics(entrant), strict=True):
+                    values |= ours.difference(theirs)
+                found[name] = {key: values[key] for key in self.task.headline if key in values}
+        return found
+
+    def verdict(self) -> list[str]:
+        """One sentence a headline metric: whether the model is above every trivial baseline, and above shuffled images."""
+        gains, lines = self.gains(), []
+        for metric in self.task.headline:
+            parts = []
+            for title, names in (
+                ("every trivial baseline", [n for n, e in self.entrants.items() if e.trivial]),
+                ("its own shuffled-image control", [n for n in self.entrants if n == SHUFFLED]),
+            ):
+                if names:
+                    worst = min(names, key=lambda name: gains[name][metric].low)
+                    gain = gains[worst][metric]
+                    word = "above" if gain.low > 0 else "below" if gain.high < 0 else "not separated from"
+                    parts.append(f"{word} {title} ({gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on {worst!r})")
+            lines.append(f"{metric}: " + "; ".join(parts))
+        return lines
+
+    def _metrics(self, entrant: Entrant):
+        reference = dataclasses.replace(self.reference, predictions=entrant.validation)
+        return self.task.metrics(entrant.predictions, self.samples, reference)
+
+
+def compare(
+    task: Task,
+    samples: Samples,
+    reference: Reference,
+    model: tuple[Sequence[Any], Sequence[Any] | None],
+    shuffled: tuple[Sequence[Any], Sequence[Any] | None] | None,
+) -> Comparison:
+    """Predictions of a model (and of the same on shuffled images) on samples and validation, with all trivial baselines."""
+    entrants = {}
+    on_validation = task.baselines(reference, reference.validation) if task.tunes and reference.validation else {}
+    for name, predictions in task.baselines(reference, samples).items():
+        entrants[name] = Entrant(predictions, on_validation.get(name), trivial=True)
+    if shuffled is not None:
+        entrants[SHUFFLED] = Entrant(*shuffled)
+    return Comparison(task, samples, reference, entrants | {MODEL: Entrant(*model)})

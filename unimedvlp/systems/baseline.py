@@ -1,0 +1,145 @@
+"""Baseline: image and text encoders, joint self-attention over both, and the composed decoder; one loss over tokens.
+
+Ours, no paper's: the plainest system that serves every task of the house whose answer is a sequence. Passes in order:
+every view through a ViT, the context through a text encoder, both through a stack of joint self-attention, then the decoder
+reads the prompt and is taught the response.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from unimedvlp import config as configs
+from unimedvlp.models.attention import padding_mask
+from unimedvlp.models.composed_decoder import ComposedDecoder
+from unimedvlp.models.generate import Method, generate
+from unimedvlp.models.layers import EMBEDDING, named, token_table
+from unimedvlp.models.multiview import MultiView
+from unimedvlp.models.stack import Block, Stack
+from unimedvlp.models.text_encoder import TextEncoder
+from unimedvlp.models.vit import ViT
+from unimedvlp.objectives.tokens import token_loss, weigh
+from unimedvlp.systems.base import Batch, Metrics, Params
+from unimedvlp.tokens.vocabulary import MASK, PAD, Vocabulary
+
+
+class Model(nn.Module):
+    """The module tree. `width` is shared; depths are layers; `max_text` and `max_response` are tokens (prompt included)."""
+
+    vocab: int
+    image_size: int
+    views: int
+    patch: int = 16
+    stem: str = "conv"
+    width: int = 192
+    heads: int = 6
+    mlp: int = 768
+    image_depth: int = 6
+    text_depth: int = 2
+    fusion_depth: int = 1
+    decoder_depth: int = 3
+    max_text: int = 160
+    max_response: int = 160
+    dropout: float = 0.1
+    dtype: Any = jnp.float32
+    implementation: str = "xla"
+    remat: str = "none"
+
+    def setup(self):
+        sizes = {"width": self.width, "heads": self.heads, "mlp": self.mlp, "dropout": self.dropout}
+        shared = {**sizes, "dtype": self.dtype, "implementation": self.implementation}
+        self.table = token_table(self.vocab, self.width, self.dtype)
+        size = (self.image_size, self.image_size)
+        vit = ViT(size, self.patch, depth=self.image_depth, stem=self.stem, remat=self.remat, parent=None, **shared)
+        self.image = MultiView(vit, self.views)
+        tokens = {**shared, "vocab": self.vocab, "table": self.table, "remat": self.remat}
+        self.text = TextEncoder(depth=self.text_depth, max_length=self.max_text, **tokens)
+        self.kind = self.param("kind", named(EMBEDDING, None, "embed"), (2, self.width))
+        self.fusion = Stack(Block(parent=None, **shared), self.fusion_depth, self.remat)
+        self.decoder = ComposedDecoder(depth=self.decoder_depth, max_length=self.max_response, **tokens)
+
+    def encode(self, batch: Batch, deterministic: bool = True) -> tuple[jax.Array, jax.Array]:
+        """Memory `[B, N, D]` and its mask `[B, N]`: tokens of the present views, then of the context."""
+        image, image_mask = self.image(batch["image"], batch["view_mask"], deterministic=deterministic)
+        text = self.text(batch["text"], batch["text_mask"], deterministic=deterministic)
+        kind = self.kind.astype(image.dtype)
+        states = jnp.concatenate([image + kind[0], text + kind[1]], axis=1)
+        mask = jnp.concatenate([image_mask, batch["text_mask"]], axis=1)
+        return self.fusion(states, padding_mask(mask), deterministic=deterministic), mask
+
+    def responses(self, batch: Batch, given: jax.Array, deterministic: bool = True) -> jax.Array:
+        """Float32 logits `[B, R, V]` of the response, with `given` `[B, R]` as the response tokens read so far."""
+        memory, memory_mask = self.encode(batch, deterministic)
+        length = batch["prompt"].shape[1]
+        ids = jnp.concatenate([batch["prompt"], given[:, :-1]], axis=1)
+        mask = jnp.concatenate([batch["prompt_mask"], batch["response"][:, :-1] != PAD], axis=1)
+        hidden = self.decoder.hidden(ids, mask, memory, memory_mask, deterministic=deterministic)
+        last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
+        first = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
+        return self.decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))
+
+    def start(self, batch: Batch, length: int):
+        """An empty decoder cache of `length` tokens over the batch's memory."""
+        return self.decoder.start(*self.encode(batch), length)
+
+    def extend(self, ids, mask, cache):
+        """The decoder's `extend`."""
+        return self.decoder.extend(ids, mask, cache)
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """Pure functions over the model. `corruption` hides that share of the response tokens that the decoder reads in training
+    (after pix2seq), so that it looks at the image; `per` and `smoothing` as in `token_loss`."""
+
+    model: Model
+    corruption: float = 0.0
+    smoothing: float = 0.0
+    per: str = "token"
+
+    def init(self, rng: jax.Array, batch: Batch) -> Params:
+        """Parameters, boxed with their logical axis names."""
+        return self.model.init(rng, batch, batch["response"], method=Model.responses)["params"]
+
+    def loss(self, params: Params, batch: Batch, rng: jax.Array, *, train: bool) -> tuple[jax.Array, Metrics]:
+        """Token loss of the response."""
+        dropout, corruption = jax.random.split(rng)
+        given = batch["response"]
+        if train and self.corruption:
+            given = jnp.where(jax.random.bernoulli(corruption, self.corruption, given.shape), MASK, given)
+        logits = self.model.apply(
+            {"params": params}, batch, given, not train, rngs={"dropout": dropout}, method=Model.responses
+        )
+        smoothing = self.smoothing if train else 0.0
+        loss, metrics = token_loss(logits, batch["response"], batch["response_weight"], smoothing=smoothing, per=self.per)
+        total, logged = weigh({"tokens": loss}, {})
+        return total, metrics | logged
+
+    def generate(self, params: Params, batch: Batch, rng: jax.Array, method: Method, length: int) -> jax.Array:
+        """Response ids `[B, length]`."""
+        apply = functools.partial(self.model.apply, {"params": params})
+        cache = apply(batch, batch["prompt"].shape[1] + length, method=Model.start)
+        extend = functools.partial(apply, method=Model.extend)
+        prompt = (batch["prompt"], batch["prompt_mask"])
+        return generate(extend, cache, *prompt, max_new=length, method=method, rng=rng)[0]
+
+    def first_logits(self, params: Params, batch: Batch) -> jax.Array:
+        """Logits `[B, V]` of the first response token."""
+        given = jnp.zeros((batch["prompt"].shape[0], 1), jnp.int32)
+        batch = {**batch, "response": given}
+        return self.model.apply({"params": params}, batch, given, method=Model.responses)[:, 0]
+
+
+def from_config(options: Mapping[str, Any], vocabulary: Vocabulary, image_size: int, views: int) -> Baseline:
+    """The system of a config's `system` part; `model` holds the module's fields."""
+    options = dict(options)
+    sizes = dict(options.pop("model", {}))
+    if "dtype" in sizes:
+        sizes["dtype"] = jnp.dtype(sizes["dtype"])
+    fixed = {"vocab": vocabulary.size, "image_size": image_size, "views": views}
+    return configs.build(Baseline, options, "system", model=configs.build(Model, sizes, "system.model", **fixed))

@@ -36,7 +36,8 @@ def main(argv: list[str]) -> int:
     folder = folder_of(builder, args.out, protocol)
     there = (folder / DONE).is_file() and not args.overwrite
     rule = builder.protocols.get(protocol)
-    total = args.limit or (sum(rule.expected.values()) if rule and rule.counted == "records" else 0) or None
+    listed = sum(rule.expected.values()) if rule and rule.counted == "records" else None
+    total = args.limit or getattr(builder, "studies", None) or listed
 
     def progress(items):
         return rich.progress.track(items, f"{builder.name}/{protocol}", total=total, transient=True)

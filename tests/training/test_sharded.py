@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 import sharded_runs
-from tiny_system import HERE, OPTIMIZER, System, batch_at, environment
+from tiny_system import HERE, OPTIMIZER, QUICK_COMPILE, System, batch_at, environment
 
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.training import optimizers
@@ -20,7 +20,7 @@ from unimedvlp.training.state import abstract_state
 def eight(tmp_path_factory):
     out = tmp_path_factory.mktemp("eight")
     command = [sys.executable, HERE / "sharded_runs.py", out]
-    done = subprocess.run(command, env=environment(8), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment(8, QUICK_COMPILE), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return out
 

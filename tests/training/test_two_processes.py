@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
-from tiny_system import HERE, environment, run
+from tiny_system import HERE, QUICK_COMPILE, environment, run
 
 from unimedvlp.training.metrics_file import read_metrics
 
@@ -14,7 +14,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    common = environment() | {"UNIMEDVLP_COORDINATOR": address, "UNIMEDVLP_NUM_PROCESSES": "2"}
+    common = environment(flags=QUICK_COMPILE) | {"UNIMEDVLP_COORDINATOR": address, "UNIMEDVLP_NUM_PROCESSES": "2"}
     command = [sys.executable, HERE / "one_of_two.py", tmp_path / "two"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     both = [subprocess.Popen(command, env=common | {"UNIMEDVLP_PROCESS_ID": str(i)}, **pipes) for i in range(2)]

@@ -14,6 +14,7 @@ from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.training.loop import train
 
 HERE = Path(__file__).resolve().parent
+QUICK_COMPILE = "--xla_backend_optimization_level=0"
 BATCH, WIDTH, CLASSES = 16, 8, 4
 OPTIMIZER = {"learning_rate": 1e-2, "warmup": 3, "weight_decay": 0.1}
 
@@ -98,9 +99,9 @@ def main():
     run(sys.argv[1], int(sys.argv[2]), batches=slowly)
 
 
-def environment(devices=1):
-    """Variables for a Python process of these tests."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
+def environment(devices=1, flags=""):
+    """Variables for a Python process of these tests; `flags` are XLA's."""
+    flags = f"--xla_force_host_platform_device_count={devices} {flags}"
     return os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(HERE.parents[1]), "XLA_FLAGS": flags}
 
 

@@ -9,23 +9,17 @@ from unimedvlp.records import Record
 
 
 class ShuffledImages(Sequence):
-    """A source whose records carry the images and views of another record of the same modality; all else stays.
+    """A source whose records carry the images and views of another record; all else stays.
 
-    Within each modality the records that have images are put in a random cycle by `seed`, so that none keeps its own; a
-    modality with a single one keeps it.
+    The records that have images are put in a random cycle by `seed`, so that none keeps its own (unless it is alone).
     """
 
     def __init__(self, source: Sequence[Record], seed: int = 0):
         self._source = source
         self._donor = np.arange(len(source))
-        kinds: dict[str, list[int]] = {}
-        for i in range(len(source)):
-            if source[i].images:
-                kinds.setdefault(source[i].modality, []).append(i)
-        rng = np.random.default_rng(seed)
-        for places in kinds.values():
-            cycle = rng.permutation(places)
-            self._donor[cycle] = np.roll(cycle, 1)
+        places = [i for i in range(len(source)) if source[i].images]
+        cycle = np.random.default_rng(seed).permutation(places).astype(int)
+        self._donor[cycle] = np.roll(cycle, 1)
 
     def __len__(self) -> int:
         return len(self._source)

@@ -13,8 +13,9 @@ Projections are in the Kaggle file only: where it is absent the views are "unkno
 
 A record is one study: frontal views first, then lateral ones. The source names no patients, so each study counts as one.
 "XXXX" (removed by de-identification) stays as it is. Labels are the manual MeSH tags whose heading is one of the CheXpert
-findings, always positive; besides, `abnormal` is negative where the only tag is "normal" and positive where any other
-is given, and absent for studies that were never indexed ("No Indexing", "Technical Quality of Image Unsatisfactory").
+findings: positive where tagged, negative where the indexers tagged others or "normal"; besides, `abnormal` is negative where
+the only tag is "normal" and positive where any other is given. Studies that were never indexed ("No Indexing", "Technical
+Quality of Image Unsatisfactory") have no labels.
 Studies without any image file, and those with neither findings nor impression, are set aside.
 """
 
@@ -141,11 +142,11 @@ class IuXray(Builder):
 def labels(tags: tuple[str, ...]) -> dict[str, str]:
     """Labels of the MeSH tags of a study, each "Heading/qualifier/..."; see the module's docstring."""
     headings = [tag.split("/")[0].strip() for tag in tags]
-    found = {LABELS[heading]: POSITIVE for heading in headings if heading in LABELS}
     indexed = [heading for heading in headings if heading and heading not in NOT_INDEXED]
-    if indexed:
-        found["abnormal"] = NEGATIVE if all(heading.lower() == "normal" for heading in indexed) else POSITIVE
-    return found
+    if not indexed:
+        return {}
+    found = dict.fromkeys(LABELS.values(), NEGATIVE) | {LABELS[h]: POSITIVE for h in indexed if h in LABELS}
+    return found | {"abnormal": NEGATIVE if all(h.lower() == "normal" for h in indexed) else POSITIVE}
 
 
 def _from_tables(source: Path) -> Iterator[Study]:

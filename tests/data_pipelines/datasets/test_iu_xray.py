@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from data_pipelines.builder import folder_of, prepare
-from data_pipelines.datasets.iu_xray import IuXray, labels
+from data_pipelines.datasets.iu_xray import LABELS, IuXray, labels
 from data_pipelines.read import PreparedSplit
 from data_pipelines.summary import SetAside
 from unimedvlp.errors import UserError
@@ -19,6 +19,11 @@ def read(source):
     ]
 
 
+def indexed(*positive):
+    """The labels of an indexed study: these positive, all others negative."""
+    return dict.fromkeys([*LABELS.values(), "abnormal"], NEGATIVE) | dict.fromkeys(positive, POSITIVE)
+
+
 def test_kaggle_layout(kaggle):
     records, aside = read(kaggle)
     assert list(records) == ["CXR1", "CXR2", "CXR3"]
@@ -27,8 +32,8 @@ def test_kaggle_layout(kaggle):
     assert one.images[0] == (kaggle / "images/images_normalized/1_IM-0001-2001.dcm.png").read_bytes()
     assert one.findings == "Lungs are clear. café" and one.impression == "Normal chest x-XXXX."
     assert (one.modality, one.body_part, one.indication) == ("xray", "chest", "Positive TB test")
-    assert one.labels == {"abnormal": NEGATIVE}
-    assert records["CXR2"].labels == {"cardiomegaly": POSITIVE, "lung opacity": POSITIVE, "abnormal": POSITIVE}
+    assert one.labels == indexed()
+    assert records["CXR2"].labels == indexed("cardiomegaly", "lung opacity", "abnormal")
     assert records["CXR2"].views == ("lateral",) and records["CXR2"].findings == "Big heart, opacity."
     assert records["CXR3"].findings == "" and records["CXR3"].labels == {}
     assert ("CXR4", "empty report") in [(item.study_id, item.reason) for item in aside]
@@ -46,8 +51,8 @@ def test_openi_layout_without_projections(openi):
     records, aside = read(openi)
     assert list(records) == ["CXR1", "CXR10"] and not aside
     assert records["CXR1"].views == ("unknown", "unknown") and records["CXR1"].findings == "Lungs are clear."
-    assert records["CXR1"].labels == {"abnormal": NEGATIVE}
-    assert records["CXR10"].labels == {"lung lesion": POSITIVE, "abnormal": POSITIVE}
+    assert records["CXR1"].labels == indexed()
+    assert records["CXR10"].labels == indexed("lung lesion", "abnormal")
     assert records["CXR1"].images[0] == (openi / "NLMCXR_png/CXR1_1_IM-0001-1001.png").read_bytes()
 
 
@@ -69,21 +74,20 @@ def test_malformed_xml_is_set_aside(openi):
 
 
 @pytest.mark.parametrize(
-    ("tags", "expected"),
+    ("tags", "positive"),
     [
-        (("normal",), {"abnormal": NEGATIVE}),
-        (("No Indexing",), {}),
-        (("Technical Quality of Image Unsatisfactory ",), {}),
-        (("",), {}),
-        (("Calcinosis/lung",), {"abnormal": POSITIVE}),
-        (
-            ("Catheters, Indwelling/left", "Mass/lung"),
-            {"support devices": POSITIVE, "lung lesion": POSITIVE, "abnormal": POSITIVE},
-        ),
+        (("normal",), ()),
+        (("Calcinosis/lung",), ("abnormal",)),
+        (("Catheters, Indwelling/left", "Mass/lung"), ("support devices", "lung lesion", "abnormal")),
     ],
 )
-def test_labels(tags, expected):
-    assert labels(tags) == expected
+def test_labels(tags, positive):
+    assert labels(tags) == indexed(*positive)
+
+
+@pytest.mark.parametrize("tag", ["No Indexing", "Technical Quality of Image Unsatisfactory ", ""])
+def test_studies_without_indexing_have_no_labels(tag):
+    assert labels((tag,)) == {}
 
 
 def test_wrong_layouts_say_what_was_expected(tmp_path, kaggle):

@@ -110,8 +110,14 @@ class ViT(nn.Module):
         return Stack(block, self.depth, self.remat, self.unroll, name="layers")(x, deterministic=deterministic)
 
     def _positions(self, grid: tuple[int, int]) -> jax.Array:
-        """Learned positions of a grid, [h, w, D], bilinearly interpolated from the stored one where it differs."""
+        """Learned positions of a grid, [h, w, D]."""
         stored = (self.image_size[0] // self.patch, self.image_size[1] // self.patch)
-        shape = (stored[0] * stored[1], self.width)
-        positions = self.param("positions", named(EMBEDDING, "position", "embed"), shape).reshape(*stored, self.width)
-        return positions if grid == stored else jax.image.resize(positions, (*grid, self.width), "bilinear")
+        positions = self.param("positions", named(EMBEDDING, "position", "embed"), (stored[0] * stored[1], self.width))
+        return resize_positions(positions.reshape(*stored, self.width), grid)
+
+
+def resize_positions(positions: jax.Array, grid: tuple[int, int]) -> jax.Array:
+    """Positions [h, w, D] bilinearly interpolated to another grid (rows, columns)."""
+    if positions.shape[:2] == grid:
+        return positions
+    return jax.image.resize(positions, (*grid, positions.shape[2]), "bilinear")

@@ -36,11 +36,12 @@ class BatchSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One example: images uint8 `[V, H, W, C]` (zeros where `view_mask` `[V]` is False), ids and where it comes from."""
+    """One row of a batch: images uint8 `[V, H, W, C]` (zeros where `view_mask` `[V]` is False), one or more sequences about
+    them, and where it comes from. Only a row's first sequence may have a context."""
 
     images: np.ndarray
     view_mask: np.ndarray
-    sequence: sequences.Sequence
+    sequences: tuple[sequences.Sequence, ...]
     task: int  # position in vocabulary.TASKS
     dataset: int
     index: int
@@ -79,19 +80,26 @@ class Tally:
 def collate(examples: Sequence[Example], spec: BatchSpec, tally: Tally | None = None) -> Batch:
     """Stack B examples into a batch: fixed shapes, absence masked.
 
-    A context or response that is too long is cut at its end and counted in `tally`. A cut response has no EOS, so that the
-    model is not taught to stop early. A prompt is never cut: UserError.
+    The first sequence of a row gives `prompt`, and its response begins `response`; further ones follow there whole, prompt
+    and response, as long as they fit. `response_weight` is 1 on what must be said, 0 on their prompts and on padding;
+    `segment` `[B, P + R]` counts the sequences from 1 (0 on padding), so that attention can keep them apart.
+    A context or first response that is too long is cut at its end and counted in `tally`. A cut response has no EOS, so that
+    the model is not taught to stop early. A prompt is never cut: UserError.
     """
     tally = tally or Tally()
+    firsts = [e.sequences[0] for e in examples]
+    if any(rest.context for e in examples for rest in e.sequences[1:]):
+        raise UserError("a task that reads a context cannot be packed behind another; give it an entry of its own")
     for kind, length in (("context", spec.text_length), ("response", spec.response_length)):
-        tally.count(f"{kind} cut at {length} tokens", sum(len(getattr(e.sequence, kind)) > length for e in examples))
-    if (longest := max(len(e.sequence.prompt) for e in examples)) > spec.prompt_length:
+        tally.count(f"{kind} cut at {length} tokens", sum(len(getattr(first, kind)) > length for first in firsts))
+    if (longest := max(len(first.prompt) for first in firsts)) > spec.prompt_length:
         raise UserError(
             f"a prompt has {longest} tokens; set prompt_length to at least that (it is {spec.prompt_length})"
         )
-    text, text_mask = _pad([e.sequence.context for e in examples], spec.text_length)
-    prompt, prompt_mask = _pad([e.sequence.prompt for e in examples], spec.prompt_length)
-    response, response_mask = _pad([e.sequence.response for e in examples], spec.response_length)
+    text, text_mask = _pad([first.context for first in firsts], spec.text_length)
+    prompt, prompt_mask = _pad([first.prompt for first in firsts], spec.prompt_length)
+    rows = [_row(e.sequences, spec.response_length) for e in examples]
+    response, weight, segment = (_pad([row[k] for row in rows], spec.response_length)[0] for k in range(3))
     return {
         "image": np.stack([e.images for e in examples]),
         "view_mask": np.stack([e.view_mask for e in examples]),
@@ -100,7 +108,8 @@ def collate(examples: Sequence[Example], spec: BatchSpec, tally: Tally | None = 
         "prompt": prompt,
         "prompt_mask": prompt_mask,
         "response": response,
-        "response_weight": response_mask.astype(np.float32),
+        "response_weight": weight.astype(np.float32),
+        "segment": np.concatenate([prompt_mask.astype(np.int32), segment], axis=1),
         "task": np.array([e.task for e in examples], np.int32),
         "dataset": np.array([e.dataset for e in examples], np.int32),
         "index": np.array([e.index for e in examples], np.int64),
@@ -108,8 +117,21 @@ def collate(examples: Sequence[Example], spec: BatchSpec, tally: Tally | None = 
     }
 
 
+def _row(parts: Sequence[sequences.Sequence], length: int) -> tuple[list[int], list[int], list[int]]:
+    """Ids, weights and segments of one row's response: the first response, then whole sequences as long as they fit."""
+    ids = list(parts[0].response[:length])
+    weights, segments = [1] * len(ids), [1] * len(ids)
+    for number, part in enumerate(parts[1:], start=2):
+        size = len(part.prompt) + len(part.response)
+        if len(ids) + size <= length:
+            ids += [*part.prompt, *part.response]
+            weights += [0] * len(part.prompt) + [1] * len(part.response)
+            segments += [number] * size
+    return ids, weights, segments
+
+
 def _pad(rows: Sequence[Sequence[int]], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of ids as int32 `[B, length]`, cut or padded at the end, and which are real, bool `[B, length]`."""
+    """Rows of ids as int32 `[B, length]`, cut or padded with 0 at the end, and which are real, bool `[B, length]`."""
     ids = np.full((len(rows), length), PAD, np.int32)
     for i, row in enumerate(rows):
         row = row[:length]

@@ -18,6 +18,7 @@ from data_pipelines.transforms import Augment, augment, names_side
 from unimedvlp.errors import UserError
 from unimedvlp.records import Record
 from unimedvlp.tasks.base import Task
+from unimedvlp.tokens import sequences
 from unimedvlp.tokens.space import TokenSpace
 from unimedvlp.tokens.vocabulary import TASKS
 
@@ -28,12 +29,17 @@ _IN_A_ROW = 64  # unreadable records in a row at which training stops
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One part of a mixture: a task on the records of a data set. `weight` None: by size."""
+    """One part of a mixture: tasks on the records of a data set. `weight` None: by size.
+
+    A row of a batch is one record with up to `pack` units of each task it serves, in the order of `tasks`, as far as they fit
+    into the response: the images are encoded once for all of them. Tasks that read a context take a row each.
+    """
 
     source: Sequence[Record]
-    task: Task
+    tasks: tuple[Task, ...]
     weight: float | None
     name: str  # of the data set
+    pack: int = 1
 
 
 def units(source: Sequence[Record], task: Task, name: str = "") -> list[tuple[int, Any]]:
@@ -42,23 +48,28 @@ def units(source: Sequence[Record], task: Task, name: str = "") -> list[tuple[in
 
 
 def load(
-    record: Record, task: Task, spec: BatchSpec, rng: np.random.Generator | None = None, config: Augment | None = None
+    record: Record,
+    tasks: Sequence[Task],
+    spec: BatchSpec,
+    rng: np.random.Generator | None = None,
+    config: Augment | None = None,
 ) -> tuple[np.ndarray, np.ndarray, Record, int]:
     """What the encoder sees of a record: images uint8 `[V, H, W, C]`, view mask bool `[V]`, the record with its boxes and
-    masks moved along (where the task needs them), and how many of these left the picture. Augments if given `config`.
+    masks moved along (where a task needs them), and how many of these left the picture. Augments if given `config`.
 
     Views keep the record's order; those beyond V are left out. UserError for an image that cannot be decoded.
     """
     config = config or Augment()
     size = math.ceil(spec.image_size / math.sqrt(config.crop))
-    shown = record.images[: spec.views] if "images" in task.shows else ()
+    needs = {field for task in tasks for field in task.needs}
+    shown = record.images[: spec.views] if any("images" in task.shows for task in tasks) else ()
     pictures = [image_io.decode(data, size=size, channels=spec.channels) for data in shown]
     resized = [image_io.resize(picture, size, spec.resize) for picture in pictures]
     boxes = np.zeros((0, 4), np.float32)
     masks: list[np.ndarray] = []
-    if resized and "boxes" in task.needs:
+    if resized and "boxes" in needs:
         boxes = image_io.move_boxes(record.boxes, resized[0][1])
-    if resized and "masks" in task.needs:
+    if resized and "masks" in needs:
         masks = [image_io.resize_mask(image_io.decode(m, channels=1), size, spec.resize) for m in record.masks]
     moved = augment(
         [image for image, _ in resized],
@@ -69,10 +80,10 @@ def load(
         allow_flip=not (config.flip and names_side(record)),
         size=spec.image_size,
     )
-    if resized and "boxes" in task.needs:
+    if resized and "boxes" in needs:
         classes = tuple(np.array(record.box_classes, object)[moved.boxes_kept])
         record = dataclasses.replace(record, boxes=moved.boxes, box_classes=classes)
-    if resized and "masks" in task.needs:
+    if resized and "masks" in needs:
         classes = tuple(np.array(record.mask_classes, object)[moved.masks_kept])
         record = dataclasses.replace(
             record, masks=tuple(image_io.encode_png(m) for m in moved.masks), mask_classes=classes
@@ -132,16 +143,15 @@ def train_batches(
 ) -> Batches:
     """Endless training batches over a mixture of entries; `batch_size` is global.
 
-    Each entry is shuffled anew every epoch and repeats no record within one; one unit of a record is drawn each time.
+    Each entry is shuffled anew every epoch and repeats no record within one; units of a record are drawn at random.
     Weights are the entries' own, or by size and `temperature` where no entry has one. A record that cannot be read is set
-    aside, counted and replaced by the next one. UserError where no record of an entry can serve its task.
+    aside, counted and replaced by the next one. UserError where no record of an entry can serve one of its tasks.
     """
     if not entries:
         raise UserError("the mixture has no entries; name at least one data set and task")
     if batch_size % process_count:
         raise UserError(f"batch_size {batch_size} does not divide over {process_count} hosts")
-    by_record = [units_by_record(entry.source, entry.task, entry.name) for entry in entries]
-    available = [np.array([i for i, found in enumerate(each) if found]) for each in by_record]
+    available = [_available(entry) for entry in entries]
     mixture = Mixture(_weights(entries, available, temperature), seed)
     orders = [
         grain.MapDataset.range(len(records)).shuffle(seed=_seed(seed, k)).repeat()
@@ -187,11 +197,12 @@ def eval_batches(
         record = source[record_index]
         valid = place < len(positions)
         try:
-            images, view_mask, record, _ = load(record, task, spec)
+            images, view_mask, record, _ = load(record, (task,), spec)
         except UserError as error:
             tally.put_aside(name, record.study_id, str(error))
             images, view_mask, valid = np.zeros(spec.image_shape, np.uint8), np.zeros(spec.views, bool), False
-        return Example(images, view_mask, task.sequence(record, unit, space), TASKS.index(task.name), 0, index, valid)
+        sequence = task.sequence(record, unit, space)
+        return Example(images, view_mask, (sequence,), TASKS.index(task.name), 0, index, valid)
 
     size = batch_size // process_count
     steps = -(-len(positions) // batch_size)
@@ -253,23 +264,44 @@ class _Reader:
         for attempt in range(min(len(records), _IN_A_ROW)):
             record = entry.source[int(records[(place + attempt) % len(records)])]
             try:
-                images, view_mask, record, lost = self._load(record, entry.task, rng)
+                images, view_mask, record, lost = self._load(record, entry.tasks, rng)
             except UserError as error:
                 self.tally.put_aside(entry.name, record.study_id, str(error))
                 continue
             self.tally.count("box or mask lost by augmentation", lost)
-            choices = entry.task.units(record)
-            sequence = entry.task.sequence(record, choices[rng.integers(len(choices))], self.space)
-            dataset, task = self.datasets.index(entry.name), TASKS.index(entry.task.name)
-            return Example(images, view_mask, sequence, task, dataset, index)
+            served = [task for task in entry.tasks if task.serves(record)]
+            row = [sequence for task in served for sequence in self._draw(task, record, entry.pack, rng)]
+            if not row:
+                self.tally.put_aside(
+                    entry.name, record.study_id, f"no prompt fits into {self.spec.prompt_length} tokens"
+                )
+                continue
+            dataset, task = self.datasets.index(entry.name), TASKS.index(served[0].name)
+            return Example(images, view_mask, tuple(row), task, dataset, index)
         reason = self.tally.set_aside[f"{entry.name}/{record.study_id}"]
         raise UserError(f"data set {entry.name}: {attempt + 1} records in a row cannot be read; last: {reason}")
 
-    def _load(self, record: Record, task: Task, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Record, int]:
-        loaded = load(record, task, self.spec, rng, self.augment)
-        if task.serves(loaded[2]):
+    def _draw(self, task: Task, record: Record, pack: int, rng: np.random.Generator) -> list[sequences.Sequence]:
+        choices = task.units(record)
+        drawn = rng.choice(len(choices), size=min(pack, len(choices)), replace=False)
+        found = [task.sequence(record, choices[i], self.space) for i in drawn]
+        fitting = [sequence for sequence in found if len(sequence.prompt) <= self.spec.prompt_length]
+        self.tally.count(f"prompt over {self.spec.prompt_length} tokens left out", len(found) - len(fitting))
+        return fitting
+
+    def _load(
+        self, record: Record, tasks: Sequence[Task], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, Record, int]:
+        loaded = load(record, tasks, self.spec, rng, self.augment)
+        if any(task.serves(loaded[2]) for task in tasks):
             return loaded
-        return load(record, task, self.spec)  # augmentation lost every object: show the record as it is
+        return load(record, tasks, self.spec)  # augmentation lost every object: show the record as it is
+
+
+def _available(entry: Entry) -> np.ndarray:
+    """Indices of the records that serve at least one task of an entry."""
+    by_task = [units_by_record(entry.source, task, entry.name) for task in entry.tasks]
+    return np.array([i for i, found in enumerate(zip(*by_task, strict=True)) if any(found)])
 
 
 def _weights(entries: Sequence[Entry], available: Sequence[np.ndarray], temperature: float) -> Sequence[float]:

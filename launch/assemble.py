@@ -132,13 +132,15 @@ class Run:
 
 
 def train_entries(config: ml_collections.ConfigDict, data: Path) -> list[inputs.Entry]:
-    """The mixture of `data.train`: name -> {path, split, task, weight}."""
+    """The mixture of `data.train`: name -> {path, split, tasks: {task name: options}, weight, pack}."""
     if not config.data.train:
         raise UserError("config: data.train has no entries; name at least one data set and task")
-    return [
-        inputs.Entry(PreparedSplit(data / e.path, e.split), tasks.build(e.task), e.get("weight"), f"{e.path}:{e.split}")
-        for e in config.data.train.values()
-    ]
+    entries = []
+    for name, e in config.data.train.items():
+        chosen = tuple(tasks.build({"name": task, **options}) for task, options in e.tasks.items())
+        source = PreparedSplit(data / e.path, e.split)
+        entries.append(inputs.Entry(source, chosen, e.get("weight"), name, e.get("pack", 1)))
+    return entries
 
 
 def make_space(config: ml_collections.ConfigDict, data: Path) -> TokenSpace:
@@ -149,9 +151,9 @@ def make_space(config: ml_collections.ConfigDict, data: Path) -> TokenSpace:
     if folder:
         tokenizer = text.load(folder)
     else:
-        texts = (piece for entry in entries for record in _served(entry) for piece in entry.task.texts(record))
+        texts = (piece for entry in entries for piece in _texts(entry))
         tokenizer = text.train(texts, **options)
-    names = {name for entry in entries for name in getattr(entry.task, "classes", ())}
+    names = {name for entry in entries for task in entry.tasks for name in getattr(task, "classes", ())}
     names |= {name for entry in entries for record in entry.source for name in _classes(record)}
     return TokenSpace.create(sorted(names), tokenizer)
 
@@ -191,10 +193,12 @@ def placed(run: Run, params: Any) -> Any:
     return jax.device_put(params, replicated(run.mesh))
 
 
-def _served(entry: inputs.Entry) -> Iterator[Record]:
+def _texts(entry: inputs.Entry) -> Iterator[str]:
     for i in range(len(entry.source)):
-        if entry.task.serves(record := entry.source[i]):
-            yield record
+        record = entry.source[i]
+        for task in entry.tasks:
+            if task.serves(record):
+                yield from task.texts(record)
 
 
 def _classes(record: Record) -> Iterator[str]:

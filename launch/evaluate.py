@@ -26,7 +26,7 @@ from unimedvlp.parallel import multihost
 from unimedvlp.records import Record
 from unimedvlp.tasks.base import Reference
 from unimedvlp.training.checkpoints import load_params
-from unimedvlp.training.metrics_file import read_rows
+from unimedvlp.training.metrics_file import read_metrics
 
 EXAMPLE = """example:
   unimedvlp evaluate --workdir runs/synthetic --data data --split test
@@ -38,7 +38,10 @@ SHOWN = 12  # samples on the page
 def main(argv: list[str]) -> int:
     """Evaluate every entry of the config's `evals`, print the tables and write page, results and predictions."""
     parser = argparse.ArgumentParser(
-        prog="unimedvlp evaluate", description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="unimedvlp evaluate",
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--workdir", required=True, type=Path, help="working directory of a training run")
     parser.add_argument("--data", default=Path("data"), type=Path, help="folder of the prepared data sets")
@@ -79,10 +82,7 @@ def evaluate(parts: Run, split: str, which: str, names: Sequence[str], out: Path
         source = parts.source(name, split)
         _write_predictions(out / f"{name}.jsonl", comparison, source)
         _add_section(page, name, comparison, scores, source, tally)
-    rows = read_rows(parts.workdir)
-    page.heading("Training").figure(
-        plots.curves(rows, [key for key in ("loss", *_tracked(rows))], label="value"), "Loss and validation metrics by step."
-    )
+    _add_training(page, parts)
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     return page.write(out / "index.html")
 
@@ -137,8 +137,12 @@ def _add_section(page, name, comparison, scores, source, tally) -> None:
         page.text(f"Set aside as unreadable: {len(tally.set_aside)} ({', '.join(sorted(tally.set_aside)[:5])} ...).")
     lead = headline[0]
     trivial = [row for row, entrant in comparison.entrants.items() if entrant.trivial]
-    page.figure(plots.bars({row: v[lead] for row, v in scores.items() if lead in v}, trivial, lead), f"{lead} by method.")
-    details = [Row(key, {"model": value}) for key, value in scores[MODEL].items() if "/" in key and not np.isnan(value.value)]
+    page.figure(
+        plots.bars({row: v[lead] for row, v in scores.items() if lead in v}, trivial, lead), f"{lead} by method."
+    )
+    details = [
+        Row(key, {"model": value}) for key, value in scores[MODEL].items() if "/" in key and not np.isnan(value.value)
+    ]
     if details:
         page.table(details, "The model by class or finding.", best=None)
     count = len(comparison.samples.truths)
@@ -161,8 +165,13 @@ def _write_predictions(path: Path, comparison: Comparison, source: Sequence[Reco
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _tracked(rows: Sequence[dict[str, float]]) -> list[str]:
-    return sorted({key for row in rows for key in row if key.count("/") == 1 and key.split("/")[0] not in ("loss", "weighted")})[:6]
+def _add_training(page: Page, parts: Run) -> None:
+    rows = [{"step": step} | row for step, row in read_metrics(parts.workdir).items()]
+    page.heading("Training")
+    page.figure(plots.curves(rows, ["loss"]), "Training loss by step.")
+    leads = [f"{name}/{parts.task(name).headline[0]}" for name in parts.config.evals]
+    if any(lead in row for row in rows for lead in leads):
+        page.figure(plots.curves(rows, leads, label="validation"), "Leading validation metric of each task by step.")
 
 
 def _plain(values: dict[str, Value]) -> dict[str, Any]:

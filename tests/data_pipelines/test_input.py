@@ -15,7 +15,7 @@ from unimedvlp.tokens import sequences, text
 from unimedvlp.tokens import vocabulary as v
 from unimedvlp.tokens.space import TokenSpace
 
-SPEC = input.BatchSpec(image_size=32, views=2, channels=1, text_length=24, prompt_length=4, response_length=24)
+SPEC = input.BatchSpec(image_size=32, views=2, channels=1, text_length=24, prompt_length=10, response_length=24)
 AUGMENT = Augment(crop=0.8, rotate=5, shift=0.05, flip=0.5, brightness=0.1, gamma=0.2, noise=4)
 
 
@@ -53,9 +53,9 @@ def space(records):
 @pytest.fixture(scope="module")
 def entries(records):
     return [
-        input.Entry(records, tasks.build("report"), 2.0, "first"),
-        input.Entry(records[:9], tasks.build("answer"), 1.0, "second"),
-        input.Entry(records, tasks.build("findings"), 1.0, "first"),
+        input.Entry(records, (tasks.build("report"),), 2.0, "first"),
+        input.Entry(records[:9], (tasks.build("answer"),), 1.0, "second"),
+        input.Entry(records, (tasks.build("findings"),), 1.0, "first"),
     ]
 
 
@@ -71,8 +71,8 @@ def test_a_batch_has_the_shapes_and_types_of_the_contract(entries, space):
     batch = input.train_batches(entries, space, SPEC, batch_size=8, threads=0)(0)
     expected = {
         "image": (np.uint8, (8, 2, 32, 32, 1)), "view_mask": (bool, (8, 2)), "text": (np.int32, (8, 24)),
-        "text_mask": (bool, (8, 24)), "prompt": (np.int32, (8, 4)), "prompt_mask": (bool, (8, 4)),
-        "response": (np.int32, (8, 24)), "response_weight": (np.float32, (8, 24)), "task": (np.int32, (8,)),
+        "text_mask": (bool, (8, 24)), "prompt": (np.int32, (8, 10)), "prompt_mask": (bool, (8, 10)),
+        "response": (np.int32, (8, 24)), "response_weight": (np.float32, (8, 24)), "segment": (np.int32, (8, SPEC.prompt_length + 24)), "task": (np.int32, (8,)),
         "dataset": (np.int32, (8,)), "index": (np.int64, (8,)), "_mask": (bool, (8,)),
     }  # fmt: skip
     assert {k: (a.dtype, a.shape) for k, a in batch.items()} == {k: (np.dtype(t), s) for k, (t, s) in expected.items()}
@@ -113,8 +113,49 @@ def test_a_batch_is_a_function_of_its_step(entries, space):
     assert np.concatenate([s["index"] for s in steps]).tolist() == list(range(30))
 
 
+def test_a_row_packs_a_report_and_every_finding_of_one_study(records, space):
+    both = (tasks.build("report"), tasks.build("findings"))
+    spec = dataclasses.replace(SPEC, response_length=60)
+    batch = input.train_batches([input.Entry(records, both, None, "a", pack=9)], space, spec, batch_size=8, seed=2)(0)
+    for row in range(8):
+        ids = np.concatenate([batch["prompt"][row], batch["response"][row]])
+        weights = np.concatenate([np.zeros(spec.prompt_length), batch["response_weight"][row]])
+        record = next(r for r in records if r.findings == sequences.read_text(batch["response"][row], space))
+        values = {}
+        for number in range(2, batch["segment"][row].max() + 1):
+            here = batch["segment"][row] == number
+            *prompt, value, end = ids[here]
+            assert prompt[:3] == [v.BOS, space.vocabulary.task("findings"), space.vocabulary.modality(record.modality)]
+            assert weights[here].tolist() == [0, 0, 0, 0, 1, 1] and end == v.EOS
+            values[space.vocabulary.class_name(prompt[3])] = sequences.read_finding([value, end])
+        assert values == record.labels
+        assert np.array_equal(batch["segment"][row] > 0, ids != v.PAD)
+
+
+def test_what_does_not_fit_a_row_is_left_for_another_draw_and_contexts_are_refused(records, space):
+    both = (tasks.build("report"), tasks.build("findings"))
+    entry = input.Entry(records, both, None, "a", pack=9)
+    batch = input.train_batches([entry], space, dataclasses.replace(SPEC, response_length=14), batch_size=8)(0)
+    ends = (batch["response"] == v.EOS).sum(1)
+    assert np.array_equal(batch["segment"].max(1), np.maximum(ends, 1)) and ends.max() <= 2
+    late = input.Entry(records, (tasks.build("report"), tasks.build("summarise")), None, "a")
+    with pytest.raises(UserError, match="reads a context cannot be packed"):
+        input.train_batches([late], space, SPEC, batch_size=2)(0)
+
+
+def test_prompts_that_do_not_fit_are_counted(records, space):
+    batches = input.train_batches(
+        [input.Entry(records, (tasks.build("report"), tasks.build("answer")), None, "a")],
+        space,
+        dataclasses.replace(SPEC, prompt_length=4),
+        batch_size=4,
+        threads=0,
+    )
+    assert batches(0)["segment"].max() == 1 and batches.tally.counts["prompt over 4 tokens left out"] == 4
+
+
 def test_an_epoch_holds_every_record_once_in_a_new_order(records, space):
-    entry = input.Entry(records, tasks.build("report"), None, "a")
+    entry = input.Entry(records, (tasks.build("report"),), None, "a")
     batches = input.train_batches([entry], space, SPEC, batch_size=len(records), seed=5)
     epochs = [said(batches(step), space) for step in range(3)]
     for epoch in epochs:
@@ -123,7 +164,7 @@ def test_an_epoch_holds_every_record_once_in_a_new_order(records, space):
 
 
 def test_every_unit_of_a_record_is_drawn_in_time(records, space):
-    entry = input.Entry(records[:1], tasks.build("answer"), None, "a")
+    entry = input.Entry(records[:1], (tasks.build("answer"),), None, "a")
     batches = input.train_batches([entry], space, SPEC, batch_size=40, seed=5)
     answers = said(batches(0), space)
     assert 8 < answers.count("yes") < 32
@@ -141,7 +182,7 @@ def test_the_mixture_follows_the_weights_and_names_its_parts(entries, space):
 
 
 def test_without_weights_the_mixture_follows_the_sizes(records, space):
-    parts = [input.Entry(records[:n], tasks.build("report"), None, str(n)) for n in (20, 4)]
+    parts = [input.Entry(records[:n], (tasks.build("report"),), None, str(n)) for n in (20, 4)]
     got = input.train_batches(parts, space, SPEC, batch_size=96)(0)
     assert np.mean(got["dataset"] == 1) == pytest.approx(4 / 24, abs=0.03)
     even = input.train_batches(parts, space, SPEC, batch_size=96, temperature=float("inf"))(0)
@@ -153,7 +194,7 @@ def test_without_weights_the_mixture_follows_the_sizes(records, space):
 def test_no_flip_where_a_text_names_a_side(space):
     plain, sided = study(0), study(0, findings="mass in the left lung", views=1)
     for record, flipped in ((plain, True), (sided, False)):
-        entry = input.Entry([record], tasks.build("findings"), None, "a")
+        entry = input.Entry([record], (tasks.build("findings"),), None, "a")
         image = input.train_batches([entry], space, SPEC, batch_size=1, augment=Augment(flip=1.0))(0)["image"][0, 0]
         straight = input.train_batches([entry], space, SPEC, batch_size=1)(0)["image"][0, 0]
         assert np.array_equal(image, straight[:, ::-1] if flipped else straight)
@@ -183,7 +224,7 @@ def with_objects(boxes):
 
 
 def test_boxes_and_masks_reach_the_task_as_the_image_shows_them(space):
-    entry = input.Entry([with_objects([[0.25, 0.0, 0.5, 0.25]])], Detect(), None, "a")
+    entry = input.Entry([with_objects([[0.25, 0.0, 0.5, 0.25]])], (Detect(),), None, "a")
     plain = input.train_batches([entry], space, SPEC, batch_size=1)(0)["response"][0]
     assert plain[:7].tolist() == [20, 25, 0, 50, 25, 8 * 8, 30]
     mirrored = input.train_batches([entry], space, SPEC, batch_size=1, augment=Augment(flip=1.0))(0)["response"][0]
@@ -191,7 +232,7 @@ def test_boxes_and_masks_reach_the_task_as_the_image_shows_them(space):
 
 
 def test_a_record_whose_objects_all_leave_the_picture_is_shown_unaugmented(space):
-    entry = input.Entry([with_objects([[0.0, 0.0, 0.03, 0.03]])], Detect(), None, "a")
+    entry = input.Entry([with_objects([[0.0, 0.0, 0.03, 0.03]])], (Detect(),), None, "a")
     batches = input.train_batches([entry], space, SPEC, batch_size=16, augment=Augment(crop=0.3))
     response = batches(0)["response"]
     assert np.all(response[:, 0] == 20)
@@ -201,14 +242,14 @@ def test_a_record_whose_objects_all_leave_the_picture_is_shown_unaugmented(space
 
 def test_truncation_is_counted_and_leaves_no_end(records, space):
     short = dataclasses.replace(SPEC, text_length=3, response_length=4)
-    entry = input.Entry(records, tasks.build("summarise"), None, "a")
+    entry = input.Entry(records, (tasks.build("summarise"),), None, "a")
     batches = input.train_batches([entry], space, short, batch_size=23)
     batch = batches(0)
     contexts = [len(space.encode_text(r.findings)) for r in records]
     responses = [len(space.encode_text(r.impression)) + 1 for r in records]
     assert batches.tally.counts["context cut at 3 tokens"] == sum(n > 3 for n in contexts) == 23
     assert batches.tally.counts["response cut at 4 tokens"] == sum(n > 4 for n in responses)
-    long = input.Entry(records, tasks.build("report"), None, "a")
+    long = input.Entry(records, (tasks.build("report"),), None, "a")
     batches = input.train_batches([long], space, short, batch_size=23)
     batch = batches(0)
     assert batches.tally.counts["response cut at 4 tokens"] == 23
@@ -219,7 +260,7 @@ def test_truncation_is_counted_and_leaves_no_end(records, space):
 def test_a_prompt_is_never_cut():
     spec = dataclasses.replace(SPEC, prompt_length=2)
     blank = np.zeros(SPEC.image_shape, np.uint8)
-    example = Example(blank, np.zeros(2, bool), sequences.Sequence([], [1, 2, 3], [2]), 0, 0, 0)
+    example = Example(blank, np.zeros(2, bool), (sequences.Sequence([], [1, 2, 3], [2]),), 0, 0, 0)
     with pytest.raises(UserError, match="prompt_length to at least that"):
         collate([example], spec)
 
@@ -264,7 +305,7 @@ def test_a_limited_evaluation_is_spread_over_the_set(records, space):
 def test_a_corrupt_image_is_set_aside_counted_and_replaced_by_the_next(records, space, caplog):
     broken = list(records)
     broken[4] = dataclasses.replace(records[4], images=(records[4].images[0][:60],), views=("frontal",))
-    entry = input.Entry(broken, tasks.build("report"), None, "a")
+    entry = input.Entry(broken, (tasks.build("report"),), None, "a")
     with caplog.at_level(logging.WARNING):
         runs = [input.train_batches([entry], space, SPEC, batch_size=23, threads=n) for n in (0, 2)]
         first, second = (run(0) for run in runs)
@@ -286,7 +327,7 @@ def test_a_corrupt_image_is_masked_in_evaluation(records, space):
 
 def test_training_stops_where_nothing_can_be_read(space):
     broken = [dataclasses.replace(study(i), images=(b"\x89PNG\r\n\x1a\n",) * 2) for i in range(3)]
-    batches = input.train_batches([input.Entry(broken, tasks.build("report"), None, "a")], space, SPEC, batch_size=2)
+    batches = input.train_batches([input.Entry(broken, (tasks.build("report"),), None, "a")], space, SPEC, batch_size=2)
     with pytest.raises(UserError, match=r"data set a: 3 records in a row cannot be read; last: .*cut off"):
         batches(0)
 
@@ -294,19 +335,19 @@ def test_training_stops_where_nothing_can_be_read(space):
 def test_an_entry_that_no_record_serves_is_refused(records, space):
     bare = [dataclasses.replace(r, qa=()) for r in records[:3]]
     with pytest.raises(UserError, match="data set a cannot serve task answer: field qa is empty in all 3 records"):
-        input.train_batches([input.Entry(bare, tasks.build("answer"), None, "a")], space, SPEC, batch_size=2)
+        input.train_batches([input.Entry(bare, (tasks.build("answer"),), None, "a")], space, SPEC, batch_size=2)
     narrow = tasks.build({"name": "findings", "classes": ["fracture"]})
     with pytest.raises(UserError, match="task findings: it finds nothing to ask in any of 23 records"):
         next(input.eval_batches(records, narrow, space, SPEC, 2, name="a"))
     with pytest.raises(UserError, match="does not divide over 3 hosts"):
         input.train_batches(
-            [input.Entry(records, tasks.build("report"), None, "a")], space, SPEC, batch_size=4, process_count=3
+            [input.Entry(records, (tasks.build("report"),), None, "a")], space, SPEC, batch_size=4, process_count=3
         )
 
 
 def test_records_that_cannot_serve_are_not_offered(records, space):
     some = [dataclasses.replace(r, findings="") if i % 3 else r for i, r in enumerate(records)]
-    entry = input.Entry(some, tasks.build("report"), None, "a")
+    entry = input.Entry(some, (tasks.build("report"),), None, "a")
     got = said(input.train_batches([entry], space, SPEC, batch_size=8)(0), space)
     assert sorted(got) == sorted(r.findings for r in some if r.findings)
 

@@ -45,7 +45,8 @@ def test_sequences_invert(modality, name, value, first, second):
     assert sequences.read_text(report.response, SPACE) == first
     for build in (sequences.summary, sequences.answer):
         sequence = build(SPACE, modality, first, second)
-        assert SPACE.decode_text(sequence.context) == first
+        asked = sequence.context if build is sequences.summary else sequence.prompt
+        assert sequences.read_question(asked, SPACE) == first
         assert sequences.read_text(sequence.response, SPACE) == second
         assert sequence.prompt[:1] == [vocabulary.BOS] and sequence.response[-1] == vocabulary.EOS
         assert sequence.prompt[2] == SPACE.vocabulary.modality(modality)

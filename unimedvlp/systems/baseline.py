@@ -78,7 +78,8 @@ class Model(nn.Module):
         length = batch["prompt"].shape[1]
         ids = jnp.concatenate([batch["prompt"], given[:, :-1]], axis=1)
         mask = jnp.concatenate([batch["prompt_mask"], batch["response"][:, :-1] != PAD], axis=1)
-        hidden = self.decoder.hidden(ids, mask, memory, memory_mask, deterministic=deterministic)
+        segment = batch["segment"][:, :-1] if "segment" in batch else None
+        hidden = self.decoder.hidden(ids, mask, memory, memory_mask, segment_ids=segment, deterministic=deterministic)
         last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
         first = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
         return self.decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))
@@ -111,12 +112,15 @@ class Baseline:
         dropout, corruption = jax.random.split(rng)
         given = batch["response"]
         if train and self.corruption:
-            given = jnp.where(jax.random.bernoulli(corruption, self.corruption, given.shape), MASK, given)
+            hidden = jax.random.bernoulli(corruption, self.corruption, given.shape) & (batch["response_weight"] > 0)
+            given = jnp.where(hidden, MASK, given)
         logits = self.model.apply(
             {"params": params}, batch, given, not train, rngs={"dropout": dropout}, method=Model.responses
         )
         smoothing = self.smoothing if train else 0.0
-        loss, metrics = token_loss(logits, batch["response"], batch["response_weight"], smoothing=smoothing, per=self.per)
+        loss, metrics = token_loss(
+            logits, batch["response"], batch["response_weight"], smoothing=smoothing, per=self.per
+        )
         total, logged = weigh({"tokens": loss}, {})
         return total, metrics | logged
 
@@ -131,7 +135,7 @@ class Baseline:
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token."""
         given = jnp.zeros((batch["prompt"].shape[0], 1), jnp.int32)
-        batch = {**batch, "response": given}
+        batch = {key: value for key, value in batch.items() if key != "segment"} | {"response": given}
         return self.model.apply({"params": params}, batch, given, method=Model.responses)[:, 0]
 
 

@@ -9,11 +9,11 @@ from unimedvlp.tokens import sequences
 
 @dataclasses.dataclass(frozen=True)
 class Answer(Task):
-    """Answer a question. Sequence: question in the context; BOS answer modality -> answer EOS. A unit is a question."""
+    """Answer a question. Sequence: BOS answer modality question SEP -> answer EOS. A unit is a question."""
 
     name = "answer"
     needs = ("images", "qa")
-    shows = ("images", "text")
+    shows = ("images",)
     headline = ("accuracy_all", "accuracy_open", "accuracy_closed", "f1_open")
 
     def units(self, record):

@@ -64,9 +64,14 @@ def summary(space: TokenSpace, modality: str, findings: str, impression: str) ->
 
 
 def answer(space: TokenSpace, modality: str, question: str, text: str) -> Sequence:
-    """Question answering: the question in the context, `BOS answer modality` -> `text EOS`."""
-    prompt = head(space, "answer", modality)
-    return Sequence(space.encode_text(question), prompt, [*space.encode_text(text), v.EOS])
+    """Question answering: `BOS answer modality question SEP` -> `text EOS`."""
+    prompt = [*head(space, "answer", modality), *space.encode_text(question), v.SEP]
+    return Sequence([], prompt, [*space.encode_text(text), v.EOS])
+
+
+def read_question(prompt: Iterable[int], space: TokenSpace) -> str:
+    """The question of an answer's prompt."""
+    return space.decode_text(prompt)
 
 
 def read_text(response: Iterable[int], space: TokenSpace) -> str | None:

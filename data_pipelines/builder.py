@@ -13,17 +13,22 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from PIL import Image
 
-from data_pipelines.protocols import Protocol
+from data_pipelines.protocols import Protocol, Rule
 from data_pipelines.shards import ShardWriter
 from data_pipelines.summary import Ledger, SetAside, Summary
 from unimedvlp.errors import UserError
 from unimedvlp.records import Record, problems
 
 DONE = "dataset_info.json"
+
+
+def option(default: Any, help: str) -> Any:
+    """A field of a builder that `prepare` takes as --NAME, with the line that --help shows."""
+    return dataclasses.field(default=default, metadata={"help": help})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +86,9 @@ def prepare(
     ledger = Ledger(summary)
     with _scratch(final) as scratch, _disk(final):
         writer = ShardWriter(scratch, builder.name, protocol, builder.version, rule.about, builder.licence)
-        items = builder.records(Path(source) if source else Path(), protocol)
-        for split, record in progress(_accepted(items, rule, ledger, limit)):
+        root = Path(source) if source else Path()
+        items, place = builder.records(root, protocol), rule.bind(root)
+        for split, record in progress(_accepted(items, place, ledger, limit)):
             ledger.enter(split, record)
             writer.add(split, record)
         if not ledger.written:
@@ -96,7 +102,7 @@ def prepare(
 
 
 def _accepted(
-    items: Iterable[Record | SetAside], rule: Protocol, ledger: Ledger, limit: int | None
+    items: Iterable[Record | SetAside], place: Rule, ledger: Ledger, limit: int | None
 ) -> Iterator[tuple[str, Record]]:
     """(split, record) of everything sound that the protocol wants; the rest goes to the ledger."""
     seen: set[str] = set()
@@ -106,7 +112,7 @@ def _accepted(
         if isinstance(item, SetAside):
             ledger.aside.append(item)
             continue
-        split = rule.rule(item)
+        split = place(item)
         if split is None:
             ledger.summary.not_in_protocol += 1
             continue

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import dataclasses
 from collections import defaultdict
 from pathlib import Path
 
@@ -62,17 +63,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, help="stop after so many records")
     parser.add_argument("--overwrite", action="store_true", help="replace what is already there")
     parser.add_argument("--list", action="store_true", help="show data sets with licences and protocols")
-    synthetic = parser.add_argument_group("synthetic data")
-    synthetic.add_argument("--studies", type=int, help="number of studies (default 1200)")
-    synthetic.add_argument("--seed", type=int, help="seed of the drawing (default 0)")
-    synthetic.add_argument("--size", type=int, help="side of the images in pixels (default 128)")
+    own = parser.add_argument_group("options of single data sets")
+    for key, takers in _options().items():
+        field = takers[0][1]
+        names = ", ".join(name for name, _ in takers)
+        own.add_argument(f"--{key}", type=type(field.default), help=f"{field.metadata['help']} ({names})")
     return parser
+
+
+def _options() -> dict[str, list[tuple[str, dataclasses.Field]]]:
+    """{option: the data sets that take it, each with its field}"""
+    found = defaultdict(list)
+    for name in datasets.names():
+        for field in dataclasses.fields(datasets.builder(name)):
+            found[field.name].append((name, field))
+    return found
 
 
 def _builder(args: argparse.Namespace):
     """The builder with the options of its own that were given; an option that it does not have is an error."""
     kind = datasets.builder(args.name)
-    given = {key: value for key in ("studies", "seed", "size") if (value := getattr(args, key)) is not None}
+    given = {key: value for key in _options() if (value := getattr(args, key)) is not None}
     if unknown := [f"--{key}" for key in given if key not in kind.__dataclass_fields__]:
         raise UserError(f"{args.name} takes no {', '.join(unknown)}")
     return kind(**given)

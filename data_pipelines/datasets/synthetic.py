@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from data_pipelines.builder import Builder
+from data_pipelines.builder import Builder, option
 from data_pipelines.protocols import Protocol, by_patient
 from data_pipelines.synthetic import studies
 from unimedvlp.errors import UserError
@@ -25,9 +25,9 @@ class Synthetic(Builder):
     protocols: ClassVar = {"by-patient": Protocol(by_patient(0), "80/10/10 by a hash of the patient's id, seed 0")}
     needs_source = False
 
-    studies: int = 1200
-    seed: int = 0
-    size: int = 128
+    studies: int = option(1200, "number of studies")
+    seed: int = option(0, "seed of the drawing")
+    size: int = option(128, "side of the images in pixels")
 
     def __post_init__(self):
         if self.studies < 1 or self.size < 32 or self.seed < 0:

@@ -15,17 +15,27 @@ from unimedvlp.records import Record
 
 SPLITS = ("train", "validation", "test")
 Rule = Callable[[Record], str | None]
+Lists = Mapping[str, Iterable[str]]  # split -> study ids
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """A rule with its story. `leaks` says why patients may be on both sides, where the published split has it so."""
+    """A rule with its story. `leaks` says why patients may be on both sides, where the published split has it so.
 
-    rule: Rule
+    Where the split depends on the native files (an owner's lists, a draw from all ids), `rule` is None and `lists` reads it
+    from the source folder.
+    """
+
+    rule: Rule | None
     about: str
     expected: Mapping[str, int] = dataclasses.field(default_factory=dict)  # a split, from the full data set
     counted: str = "records"  # what `expected` counts: records or questions
     leaks: str = ""
+    lists: Callable[[Path], Lists] | None = None
+
+    def bind(self, source: Path) -> Rule:
+        """The rule for the native files in `source`."""
+        return self.rule or by_lists(self.lists(source), str(source))
 
 
 def share(key: str, seed: int = 0) -> float:
@@ -60,15 +70,20 @@ def by_ids(name: str) -> Rule:
     splits = content["splits"]
     if (found := checksum(splits)) != content["checksum"]:
         raise UserError(f"{path}: the lists give checksum {found[:12]}, the file says {content['checksum'][:12]}")
+    return by_lists(splits, str(path))
+
+
+def by_lists(splits: Lists, where: str) -> Rule:
+    """Splits by study id; UserError naming `where` if one study is in two lists."""
     place: dict[str, str] = {}
     for split, ids in splits.items():
         for study in ids:
             if place.setdefault(study, split) != split:
-                raise UserError(f"{path}: study {study} is in both {place[study]} and {split}")
+                raise UserError(f"{where}: study {study} is in both {place[study]} and {split}")
     return lambda record: place.get(record.study_id)
 
 
-def checksum(splits: Mapping[str, Iterable[str]]) -> str:
+def checksum(splits: Lists) -> str:
     """SHA-256 over "split<TAB>id" lines, sorted: equal for equal splits, whatever the order of the records."""
     lines = sorted(f"{split}\t{study}" for split, ids in splits.items() for study in ids)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -65,7 +65,7 @@ def test_mistakes_get_one_line(capsys, argv, message):
 
 
 def test_a_new_file_is_a_new_data_set():
-    assert datasets.names() == ["iu_xray", "synthetic", "vqa_rad"]
+    assert {"iu_xray", "synthetic", "vqa_rad"} <= set(datasets.names())
     for name in datasets.names():
         assert datasets.builder(name).name == name and datasets.builder(name).licence
 

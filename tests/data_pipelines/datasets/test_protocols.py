@@ -5,7 +5,7 @@ import json
 import pytest
 
 import data_pipelines.protocols as protocols
-from data_pipelines.protocols import by_id_suffix, by_ids, by_patient, checksum, share
+from data_pipelines.protocols import Protocol, by_id_suffix, by_ids, by_patient, checksum, share
 from unimedvlp.errors import UserError
 from unimedvlp.records import Record
 
@@ -46,6 +46,13 @@ def test_wrong_lists_are_refused(tmp_path, monkeypatch, splits, total, message):
     (tmp_path / "mine.json").write_text(json.dumps({"checksum": total or checksum(splits), "splits": splits}))
     with pytest.raises(UserError, match=message):
         by_ids("mine")
+
+
+def test_lists_are_read_from_the_source(tmp_path):
+    (tmp_path / "test.txt").write_text("a\n")
+    protocol = Protocol(None, "a test", lists=lambda source: {"test": (source / "test.txt").read_text().split()})
+    place = protocol.bind(tmp_path)
+    assert place(Record("a")) == "test" and place(Record("b")) is None
 
 
 def test_checksum_ignores_order():

@@ -1,15 +1,25 @@
-"""Reading what owners ship: tables in any of the usual encodings, JSON lists, folders of images. Errors name file and field."""
+"""Reading what owners ship: tables in any of the usual encodings, JSON, folders of images. Errors name file and field."""
 
 import csv
+import gzip
 import io
 import json
+import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from unimedvlp.errors import UserError
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-_ABSENT = ("nan", "null", "none", "n/a")
+MISSING, OUTSIDE = "image file missing", "path leads outside the source folder"
+ABSENT = ("nan", "null", "none", "n/a")
+_SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "validate", "dev", "development"),
+    "test": ("test", "testing"),
+}
 
 
 def wrong_layout(source: Path, expected: str) -> UserError:
@@ -19,39 +29,126 @@ def wrong_layout(source: Path, expected: str) -> UserError:
     return UserError(f"{source}: expected {expected}; found {shown or 'an empty folder'}")
 
 
-def table(path: Path, columns: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The rows of a CSV as {column: text} with at least `columns`, read by name in whatever order they come.
+def one_of(source: Path, *names: str) -> Path:
+    """The first of these files, each also as NAME.gz, that `source` holds; UserError if it holds none."""
+    for name in names:
+        for path in (source / name, source / f"{name}.gz"):
+            if path.is_file():
+                return path
+    raise wrong_layout(source, " or ".join(names))
 
-    UTF-8 with or without BOM, else Latin-1; any line ends. Cells are stripped; absent and "NaN" cells are "".
+
+def split_name(text: str) -> str:
+    """train, validation or test for any of their usual names in any case; "" for anything else."""
+    return next((split for split, names in _SPLITS.items() if text.strip().lower() in names), "")
+
+
+def read_text(path: Path) -> str:
+    """A text file, gzipped or not: UTF-8 with or without BOM, UTF-16 with BOM; lines that are neither are Windows-1252.
+
+    Raises UserError naming a file that cannot be read or is cut off.
     """
-    data = path.read_bytes()
     try:
-        text = data.decode("utf-8-sig")
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    found = [name.strip() for name in reader.fieldnames or ()]
-    if missing := [name for name in columns if name not in found]:
-        raise UserError(
-            f"{path}: no column {', '.join(missing)}; expected {', '.join(columns)}; found {', '.join(found)}"
-        )
-    reader.fieldnames = found
-    for row in reader:
-        yield {name: _cell(row[name]) for name in found}
+        return "".join(map(_decode, data.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)))
+
+
+def table(
+    path: Path,
+    columns: Sequence[str],
+    delimiter: str = ",",
+    header: Sequence[str] = (),
+    absent: Sequence[str] = ABSENT,
+) -> Iterator[dict[str, str]]:
+    """The rows of a table as {column: text} with at least `columns`, read by name in whatever order they come.
+
+    Encodings are those of `read_text`; any line ends. Cells are stripped; missing ones and those that only say `absent` are
+    "". `header` names the columns of a file without a header line. Cells may be quoted, except between bars. Raises
+    UserError naming the line for a row with more cells than columns and for a quote that is never closed.
+    """
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    try:
+        found = [name.strip() for name in (header or next(reader, ()))]
+        if missing := [name for name in columns if name not in found]:
+            raise UserError(
+                f"{path}: no column {', '.join(missing)}; expected {', '.join(columns)}; "
+                f"found {', '.join(found) or 'an empty file'}"
+            )
+        for row in reader:
+            if any(cell.strip() for cell in row[len(found) :]):
+                raise UserError(
+                    f"{path}: line {reader.line_num} has {len(row)} cells for {len(found)} columns; "
+                    f"a cell that holds {delimiter!r} must be quoted"
+                )
+            if any(row):
+                row += [""] * (len(found) - len(row))
+                yield {name: plain(value, absent) for name, value in zip(found, row, strict=False)}
+    except csv.Error as error:
+        raise UserError(f"{path}: line {reader.line_num}: {error}; the file may be cut off") from None
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file in any of the usual encodings."""
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON: {error}") from None
 
 
 def json_list(path: Path, fields: Sequence[str]) -> list[dict]:
     """A JSON list of objects that each have `fields`."""
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}") from None
+    rows = read_json(path)
     if not isinstance(rows, list):
         raise UserError(f"{path}: expected a list of objects, found {type(rows).__name__}")
     for i, row in enumerate(rows):
-        if missing := [name for name in fields if not isinstance(row, dict) or name not in row]:
-            raise UserError(f"{path}: item {i} has no {', '.join(missing)}; expected {', '.join(fields)}")
+        _require(row, fields, f"{path}: item {i}")
     return rows
+
+
+def json_lines(path: Path, fields: Sequence[str]) -> Iterator[dict]:
+    """The objects of a file with one JSON object a line, each with `fields`; blank lines are skipped."""
+    for i, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}: line {i} is not JSON: {error}") from None
+            _require(row, fields, f"{path}: line {i}")
+            yield row
+
+
+def plain(value: object, absent: Sequence[str] = ("nan",)) -> str:
+    """A cell or JSON value as stripped text; "" for null, NaN and what only says `absent` in any case."""
+    text = "" if value is None else str(value).strip()
+    return "" if text.lower() in absent else text
+
+
+def attached(folder: Path, name: str) -> tuple[bytes, str]:
+    """The bytes of file `name` in `folder`, or b"" and why it cannot be had: it is missing or its path leads outside.
+
+    Links count as what they are called, so a folder may be put together from links.
+    """
+    root = os.path.abspath(folder)
+    path = os.path.abspath(os.path.join(root, name.replace("\\", "/")))
+    if not path.startswith(os.path.join(root, "")):
+        return b"", OUTSIDE if name else MISSING
+    if not os.path.isfile(path):
+        return b"", MISSING
+    try:
+        return Path(path).read_bytes(), ""
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 def image_index(folders: Sequence[Path]) -> dict[str, Path]:
@@ -64,6 +161,15 @@ def image_index(folders: Sequence[Path]) -> dict[str, Path]:
     return index
 
 
-def _cell(value: str | None) -> str:
-    text = (value or "").strip()
-    return "" if text.lower() in _ABSENT else text
+def _require(row: object, fields: Sequence[str], where: str) -> None:
+    if missing := [name for name in fields if not isinstance(row, dict) or name not in row]:
+        raise UserError(f"{where} has no {', '.join(missing)}; expected {', '.join(fields)}")
+
+
+def _decode(line: bytes) -> str:
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return line.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return line.decode("latin-1")

@@ -1,8 +1,23 @@
 """Tables and lists as owners ship them."""
 
+import gzip
+
 import pytest
 
-from data_pipelines.native import image_index, json_list, table, wrong_layout
+from data_pipelines.native import (
+    MISSING,
+    OUTSIDE,
+    attached,
+    image_index,
+    json_lines,
+    json_list,
+    one_of,
+    plain,
+    read_text,
+    split_name,
+    table,
+    wrong_layout,
+)
 from unimedvlp.errors import UserError
 
 
@@ -59,3 +74,83 @@ def test_image_index_takes_images_only(tmp_path):
     for name in ("a.png", "b.dcm.JPG", "c.txt"):
         (tmp_path / name).touch()
     assert sorted(image_index([tmp_path / "absent", tmp_path])) == ["a", "b.dcm"]
+
+
+def test_one_bad_line_does_not_spoil_the_others(tmp_path):
+    (tmp_path / "a.txt").write_bytes("caf\xe9\n".encode() + b"caf\xe9 \x93quoted\x94\n")
+    assert read_text(tmp_path / "a.txt") == "caf\xe9\ncaf\xe9 \u201cquoted\u201d\n"
+    (tmp_path / "b.txt").write_text("caf\xe9", encoding="utf-16")
+    assert read_text(tmp_path / "b.txt") == "caf\xe9"
+
+
+def test_gzip_is_read_and_a_cut_one_named(tmp_path):
+    data = gzip.compress(b"a,b\n1,2\n" * 50)
+    (tmp_path / "a.csv.gz").write_bytes(data)
+    assert one_of(tmp_path, "a.csv") == tmp_path / "a.csv.gz"
+    assert next(table(tmp_path / "a.csv.gz", ("a",))) == {"a": "1", "b": "2"}
+    for broken in (data[:-12], data[:15] + b"x" + data[16:]):
+        (tmp_path / "a.csv.gz").write_bytes(broken)
+        with pytest.raises(UserError, match=r"cannot read .*a\.csv\.gz"):
+            list(table(tmp_path / "a.csv.gz", ("a",)))
+    with pytest.raises(UserError, match=r"expected b\.csv or c\.csv; found a\.csv\.gz"):
+        one_of(tmp_path, "b.csv", "c.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('a,b\n1,"2\n3,4\n', r"line 3: .*cut off"),
+        ("a,b\n1,2\n1,2,3\n", r"line 3 has 3 cells for 2 columns"),
+        ("", "found an empty file"),
+    ],
+)
+def test_broken_tables_name_the_line(tmp_path, text, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        list(table(tmp_path / "a.csv", ("a",)))
+
+
+def test_bars_tabs_and_headers(tmp_path):
+    (tmp_path / "a.txt").write_text('s1|is "this?|none\n')
+    assert list(table(tmp_path / "a.txt", ("q",), "|", ("id", "q", "a"), absent=())) == [
+        {"id": "s1", "q": 'is "this?', "a": "none"}
+    ]
+    (tmp_path / "a.tsv").write_text('a\tb\n"x\ty"\t\n\n')
+    assert list(table(tmp_path / "a.tsv", ("a",), "\t")) == [{"a": "x\ty", "b": ""}]
+
+
+def test_json_lines_name_the_line(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('\ufeff{"q": 1}\n\n{"q": NaN}\r\n')
+    assert [plain(row["q"]) for row in json_lines(path, ("q",))] == ["1", ""]
+    for text, message in (('{"q": 1}\n{"q": ', "line 2 is not JSON"), ('{"a": 1}', "line 1 has no q")):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            list(json_lines(path, ("q",)))
+
+
+def test_files_outside_the_folder_are_not_read(tmp_path):
+    root = tmp_path / "root"
+    (root / "sub").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (root / "sub" / "a.png").write_bytes(b"a")
+    (root / "link").symlink_to(tmp_path)
+    for name in ("sub/a.png", "sub\\a.png", "./sub/../sub/a.png", str(root / "sub" / "a.png")):
+        assert attached(root, name) == (b"a", "")
+    for name in (
+        "../secret.png",
+        str(tmp_path / "secret.png"),
+        "/etc/passwd",
+        "sub/../../secret.png",
+        "..",
+        "link/../../x",
+    ):
+        assert attached(root, name) == (b"", OUTSIDE)
+    for name in ("", "sub", "b.png", "a" * 5000, "a\0b"):
+        assert attached(root, name) == (b"", MISSING)
+
+
+def test_split_names():
+    assert [split_name(name) for name in ("Training", "val", "validate ", "dev", "TEST", "fold1")] == [
+        "train", "validation", "validation", "validation", "test", "",
+    ]  # fmt: skip

@@ -73,7 +73,8 @@ def table(
 
     Encodings are those of `read_text`; any line ends. Cells are stripped; missing ones and those that only say `absent` are
     "". `header` names the columns of a file without a header line. Cells may be quoted, except between bars. Raises
-    UserError naming the line for a row with more cells than columns and for a quote that is never closed.
+    UserError naming the line for a row that ends before one of `columns`, for one with more cells than the header and for a
+    quote that is never closed.
     """
     text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
     quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL
@@ -85,7 +86,12 @@ def table(
                 f"{path}: no column {', '.join(missing)}; expected {', '.join(columns)}; "
                 f"found {', '.join(found) or 'an empty file'}"
             )
+        if twice := [name for name in columns if found.count(name) > 1]:
+            raise UserError(f"{path}: column {', '.join(twice)} occurs more than once")
+        needed = 1 + max(map(found.index, columns), default=0)
         for row in reader:
+            if any(row) and len(row) < needed:
+                raise UserError(f"{path}: line {reader.line_num} ends too early; the file may be cut off")
             if any(cell.strip() for cell in row[len(found) :]):
                 raise UserError(
                     f"{path}: line {reader.line_num} has {len(row)} cells for {len(found)} columns; "
@@ -158,6 +164,18 @@ def image_index(folders: Sequence[Path]) -> dict[str, Path]:
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 index.setdefault(path.stem, path)
+    return index
+
+
+def image_tree(source: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, str]:
+    """{file name without its suffix: path within `source`} over all files below it with one of `suffixes`; the first counts."""
+    index: dict[str, str] = {}
+    for folder, folders, files in os.walk(source, followlinks=True):
+        folders.sort()
+        for name in sorted(files):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in suffixes:
+                index.setdefault(stem, Path(folder, name).relative_to(source).as_posix())
     return index
 
 

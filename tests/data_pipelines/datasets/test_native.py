@@ -9,6 +9,7 @@ from data_pipelines.native import (
     OUTSIDE,
     attached,
     image_index,
+    image_tree,
     json_lines,
     json_list,
     one_of,
@@ -154,3 +155,25 @@ def test_split_names():
     assert [split_name(name) for name in ("Training", "val", "validate ", "dev", "TEST", "fold1")] == [
         "train", "validation", "validation", "validation", "test", "",
     ]  # fmt: skip
+
+
+def test_a_row_that_ends_before_a_needed_column_is_an_error(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,c\n1,2,3\n4,5\n\n6")
+    with pytest.raises(UserError, match=r"a.csv: line 5 ends too early; the file may be cut off"):
+        list(table(path, ("b",)))
+
+
+def test_a_needed_column_that_occurs_twice_is_an_error(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,b,b\n1,2,3\n")
+    assert list(table(path, ("a",))) == [{"a": "1", "b": "3"}]
+    with pytest.raises(UserError, match="column b occurs more than once"):
+        list(table(path, ("a", "b")))
+
+
+def test_image_tree_takes_the_first_of_equal_names(tmp_path):
+    for name in ("b/x.png", "a/x.JPG", "a/c/y.jpeg", "z.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert image_tree(tmp_path) == {"x": "a/x.JPG", "y": "a/c/y.jpeg"}

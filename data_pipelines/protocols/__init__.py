@@ -23,7 +23,8 @@ class Protocol:
     """A rule with its story. `leaks` says why patients may be on both sides, where the published split has it so.
 
     Where the split depends on the native files (an owner's lists, a draw from all ids), `rule` is None and `lists` reads it
-    from the source folder.
+    from the source folder. `fraction` keeps so much of the training patients, drawn by a hash of `seed` and the id: those
+    of a smaller fraction are among those of a larger one.
     """
 
     rule: Rule | None
@@ -32,10 +33,36 @@ class Protocol:
     counted: str = "records"  # what `expected` counts: records or questions
     leaks: str = ""
     lists: Callable[[Path], Lists] | None = None
+    fraction: float = 1.0
+    seed: int = 0
 
     def bind(self, source: Path) -> Rule:
         """The rule for the native files in `source`."""
-        return self.rule or by_lists(self.lists(source), str(source))
+        rule = self.rule or by_lists(self.lists(source), str(source))
+        if self.fraction == 1:
+            return rule
+
+        def fewer(record: Record) -> str | None:
+            split = rule(record)
+            left_out = share(f"fraction of {record.patient}", self.seed) >= self.fraction
+            return None if split == "train" and left_out else split
+
+        return fewer
+
+
+def label_fractions(name: str, protocol: Protocol, seeds: Iterable[int] = (0, 1, 2)) -> dict[str, Protocol]:
+    """A protocol as NAME, and with 10 % and 1 % of its training patients as NAME-10pct, NAME-1pct, NAME-10pct-seed1, ..."""
+    found = {name: protocol}
+    for seed in seeds:
+        for percent in (10, 1):
+            found[f"{name}-{percent}pct" + (f"-seed{seed}" if seed else "")] = dataclasses.replace(
+                protocol,
+                about=f"{protocol.about}; {percent} % of the training patients, seed {seed}",
+                expected={split: n for split, n in protocol.expected.items() if split != "train"},
+                fraction=percent / 100,
+                seed=seed,
+            )
+    return found
 
 
 def share(key: str, seed: int = 0) -> float:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import data_pipelines.protocols as protocols
-from data_pipelines.protocols import Protocol, by_id_suffix, by_ids, by_patient, checksum, share
+from data_pipelines.protocols import Protocol, by_id_suffix, by_ids, by_patient, checksum, label_fractions, share
 from unimedvlp.errors import UserError
 from unimedvlp.records import Record
 
@@ -53,6 +53,21 @@ def test_lists_are_read_from_the_source(tmp_path):
     protocol = Protocol(None, "a test", lists=lambda source: {"test": (source / "test.txt").read_text().split()})
     place = protocol.bind(tmp_path)
     assert place(Record("a")) == "test" and place(Record("b")) is None
+
+
+def test_label_fractions_keep_whole_patients_and_all_test_records(tmp_path):
+    whole = Protocol(by_patient(0), "a test", expected={"train": 1600, "test": 200})
+    protocols = label_fractions("official", whole)
+    assert list(protocols) == ["official", *(f"official-{n}pct{s}" for s in ("", "-seed1", "-seed2") for n in (10, 1))]
+    records = [Record(f"s{i}", patient_id=f"p{i // 2}") for i in range(20000)]
+    places = {name: [*map(protocol.bind(tmp_path), records)] for name, protocol in protocols.items()}
+    for name, portion in (("official-10pct", 0.1), ("official-1pct-seed2", 0.01)):
+        kept = places[name].count("train") / places["official"].count("train")
+        assert abs(kept - portion) < 0.2 * portion and places[name][0::2] == places[name][1::2]
+        assert protocols[name].expected == {"test": 200}
+        assert all(a == b for a, b in zip(places[name], places["official"], strict=True) if b != "train")
+    small, large = ({i for i, split in enumerate(places[f"official-{n}pct"]) if split == "train"} for n in (1, 10))
+    assert small < large and places["official-10pct"] != places["official-10pct-seed1"]
 
 
 def test_checksum_ignores_order():

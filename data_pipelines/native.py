@@ -29,6 +29,15 @@ def wrong_layout(source: Path, expected: str) -> UserError:
     return UserError(f"{source}: expected {expected}; found {shown or 'an empty folder'}")
 
 
+def root_of(source: Path, *names: str) -> Path:
+    """The folder that holds one of these files or folders: `source` or one up to two levels below, as archives unpack."""
+    for pattern in (".", "*", "*/*"):
+        for folder in sorted(source.glob(pattern)):
+            if any((folder / name).exists() for name in names):
+                return folder
+    raise wrong_layout(source, " or ".join(names))
+
+
 def one_of(source: Path, *names: str) -> Path:
     """The first of these files, each also as NAME.gz, that `source` holds; UserError if it holds none."""
     for name in names:
@@ -114,12 +123,7 @@ def read_json(path: Path) -> Any:
 
 def json_list(path: Path, fields: Sequence[str]) -> list[dict]:
     """A JSON list of objects that each have `fields`."""
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise UserError(f"{path}: expected a list of objects, found {type(rows).__name__}")
-    for i, row in enumerate(rows):
-        _require(row, fields, f"{path}: item {i}")
-    return rows
+    return objects(read_json(path), fields, str(path))
 
 
 def json_lines(path: Path, fields: Sequence[str]) -> Iterator[dict]:
@@ -130,7 +134,7 @@ def json_lines(path: Path, fields: Sequence[str]) -> Iterator[dict]:
                 row = json.loads(line)
             except ValueError as error:
                 raise UserError(f"{path}: line {i} is not JSON: {error}") from None
-            _require(row, fields, f"{path}: line {i}")
+            require(row, fields, f"{path}: line {i}")
             yield row
 
 
@@ -140,19 +144,25 @@ def plain(value: object, absent: Sequence[str] = ("nan",)) -> str:
     return "" if text.lower() in absent else text
 
 
-def attached(folder: Path, name: str) -> tuple[bytes, str]:
-    """The bytes of file `name` in `folder`, or b"" and why it cannot be had: it is missing or its path leads outside.
+def inside(folder: Path, name: str) -> tuple[Path | None, str]:
+    """The path of file `name` in `folder`, or None and why there is none: it is missing or its path leads outside.
 
     Links count as what they are called, so a folder may be put together from links.
     """
     root = os.path.abspath(folder)
     path = os.path.abspath(os.path.join(root, name.replace("\\", "/")))
     if not path.startswith(os.path.join(root, "")):
-        return b"", OUTSIDE if name else MISSING
-    if not os.path.isfile(path):
-        return b"", MISSING
+        return None, OUTSIDE if name else MISSING
+    return (Path(path), "") if os.path.isfile(path) else (None, MISSING)
+
+
+def attached(folder: Path, name: str) -> tuple[bytes, str]:
+    """The bytes of file `name` in `folder`, or b"" and why it cannot be had, as `inside` says it."""
+    path, fault = inside(folder, name)
+    if path is None:
+        return b"", fault
     try:
-        return Path(path).read_bytes(), ""
+        return path.read_bytes(), ""
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
@@ -179,7 +189,17 @@ def image_tree(source: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[s
     return index
 
 
-def _require(row: object, fields: Sequence[str], where: str) -> None:
+def objects(value: Any, fields: Sequence[str], where: str) -> list[dict]:
+    """A JSON value that must be a list of objects with `fields`; UserError naming `where` if it is not."""
+    if not isinstance(value, list):
+        raise UserError(f"{where}: expected a list of objects, found {type(value).__name__}")
+    for i, row in enumerate(value):
+        require(row, fields, f"{where}: item {i}")
+    return value
+
+
+def require(row: Any, fields: Sequence[str], where: str) -> None:
+    """UserError naming `where` unless `row` is an object with all of `fields`."""
     if missing := [name for name in fields if not isinstance(row, dict) or name not in row]:
         raise UserError(f"{where} has no {', '.join(missing)}; expected {', '.join(fields)}")
 

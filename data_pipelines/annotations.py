@@ -16,6 +16,7 @@ from data_pipelines.summary import SetAside
 from unimedvlp.errors import UserError
 
 ROUNDING = 1.0  # pixels that a box may reach over the border, as rounded and 1-based coordinates do
+SHAPE_TOLERANCE = 0.02  # of width / height between an image and what was drawn on it
 
 
 class Objects:
@@ -52,8 +53,19 @@ class Objects:
             return self.refuse("the same box twice", where)
         self._boxes[name, box.tobytes()] = box
 
+    def sized_box(self, name: str, xmin: Any, ymin: Any, width: Any, height: Any, where: str = "") -> None:
+        """Add a box given by its corner and size in pixels."""
+        try:
+            xmin, ymin, width, height = (float(value) for value in (xmin, ymin, width, height))
+        except (TypeError, ValueError):
+            return self.refuse("a box is not four numbers", where)
+        self.box(name, xmin, ymin, xmin + width, ymin + height, where)
+
     def mask(self, name: str, mask: np.ndarray, where: str = "") -> None:
-        """Add a mask `[H, W]`, non-zero inside."""
+        """Add a mask `[H, W]` of the image's shape at any size, non-zero inside."""
+        rows, columns = mask.shape
+        if abs(columns / rows * self.height / self.width - 1) > SHAPE_TOLERANCE:
+            return self.refuse(f"a mask of {columns}x{rows} on an image of {self.width}x{self.height}", where)
         if not mask.any():
             return self.refuse("a mask is empty", where)
         self._masks.append((name, encode_png((mask != 0) * np.uint8(255))))

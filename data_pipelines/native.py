@@ -31,10 +31,9 @@ def wrong_layout(source: Path, expected: str) -> UserError:
 
 def root_of(source: Path, *names: str) -> Path:
     """The folder that holds one of these files or folders: `source` or one up to two levels below, as archives unpack."""
-    for pattern in (".", "*", "*/*"):
-        for folder in sorted(source.glob(pattern)):
-            if any((folder / name).exists() for name in names):
-                return folder
+    for folder in (source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))):
+        if any((folder / name).exists() for name in names):
+            return folder
     raise wrong_layout(source, " or ".join(names))
 
 

@@ -106,8 +106,11 @@ def table(
                     f"a cell that holds {delimiter!r} must be quoted"
                 )
             if any(row):
+                empty = False
                 row += [""] * (len(found) - len(row))
                 yield {name: plain(value, absent) for name, value in zip(found, row, strict=False)}
+        if empty:
+            raise UserError(f"{path} has no row below its header")
     except csv.Error as error:
         raise UserError(f"{path}: line {reader.line_num}: {error}; the file may be cut off") from None
 
@@ -121,12 +124,16 @@ def read_json(path: Path) -> Any:
 
 
 def json_list(path: Path, fields: Sequence[str]) -> list[dict]:
-    """A JSON list of objects that each have `fields`."""
-    return objects(read_json(path), fields, str(path))
+    """A JSON list of objects, at least one, that each have `fields`."""
+    rows = objects(read_json(path), fields, str(path))
+    if not rows:
+        raise UserError(f"{path} is an empty list")
+    return rows
 
 
 def json_lines(path: Path, fields: Sequence[str]) -> Iterator[dict]:
-    """The objects of a file with one JSON object a line, each with `fields`; blank lines are skipped."""
+    """The objects of a file with one JSON object a line, at least one, each with `fields`; blank lines are skipped."""
+    empty = True
     for i, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             try:
@@ -134,7 +141,10 @@ def json_lines(path: Path, fields: Sequence[str]) -> Iterator[dict]:
             except ValueError as error:
                 raise UserError(f"{path}: line {i} is not JSON: {error}") from None
             require(row, fields, f"{path}: line {i}")
+            empty = False
             yield row
+    if empty:
+        raise UserError(f"{path} is empty")
 
 
 def plain(value: object, absent: Sequence[str] = ("nan",)) -> str:

@@ -71,8 +71,10 @@ class Ledger:
         return sum(map(len, self._ids.values()))
 
     def reasons(self) -> str:
-        """What became of the rest, in a few words."""
-        lines = [f"{n} x {reason}" for reason, n in Counter(item.reason for item in self.aside).most_common(3)]
+        """What became of the rest, in a few words, with the first place of each reason."""
+        places = {item.reason: item.where or item.study_id for item in reversed(self.aside)}
+        counts = Counter(item.reason for item in self.aside).most_common(3)
+        lines = [f"{n} x {reason} ({places[reason][:100]})" for reason, n in counts]
         return "; ".join([f"{self.summary.not_in_protocol} not in the protocol", *lines])
 
     def enter(self, split: str, record: Record) -> None:

@@ -133,18 +133,22 @@ def json_list(path: Path, fields: Sequence[str]) -> list[dict]:
 
 def json_lines(path: Path, fields: Sequence[str]) -> Iterator[dict]:
     """The objects of a file with one JSON object a line, at least one, each with `fields`; blank lines are skipped."""
-    empty = True
-    for i, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise UserError(f"{path}: line {i} is not JSON: {error}") from None
-            require(row, fields, f"{path}: line {i}")
-            empty = False
-            yield row
-    if empty:
+    for i, line in numbered_lines(path):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}: line {i} is not JSON: {error}") from None
+        require(row, fields, f"{path}: line {i}")
+        yield row
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers from 1; UserError if there are none."""
+    lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    found = [(i, line) for i, line in enumerate(lines, start=1) if line.strip()]
+    if not found:
         raise UserError(f"{path} is empty")
+    return found
 
 
 def plain(value: object, absent: Sequence[str] = ("nan",)) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.builder import Builder
-from data_pipelines.native import attached, read_text, table, wrong_layout
+from data_pipelines.native import attached, numbered_lines, plain, table, wrong_layout
 from data_pipelines.protocols import Protocol, by_id_suffix
 from data_pipelines.summary import SetAside
 from unimedvlp.records import Record
@@ -41,15 +41,12 @@ class Roco(Builder):
         parts = [(split, _folder(root, split, kind)) for split in FOLDERS for kind in kinds]
         for split, folder in parts:
             articles = _articles(folder)
-            captions = folder / "captions.txt"
-            for i, line in enumerate(read_text(captions).split("\n"), start=1):
-                if line.strip():
-                    yield self._record(
-                        line, split, folder, articles, f"{folder.relative_to(source)}/captions.txt line {i}"
-                    )
+            where = f"{folder.relative_to(source)}/captions.txt"
+            for i, line in numbered_lines(folder / "captions.txt"):
+                yield self._record(line, split, folder, articles, f"{where} line {i}")
 
     def _record(self, line: str, split: str, folder: Path, articles: dict, where: str) -> Record | SetAside:
-        name, _, caption = (part.strip() for part in line.partition("\t"))
+        name, _, caption = map(plain, line.partition("\t"))
         study_id = f"{name[:40]}/{split}"
         if not caption:
             return SetAside(study_id, "no caption", where)

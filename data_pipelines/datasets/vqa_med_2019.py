@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.builder import Builder
-from data_pipelines.native import attached, read_text, wrong_layout
+from data_pipelines.native import attached, numbered_lines, plain, wrong_layout
 from data_pipelines.protocols import Protocol, by_id_suffix
 from data_pipelines.questions import Asked, by_image, kind_of
 from data_pipelines.summary import SetAside
@@ -95,9 +95,9 @@ def _image_clef(source: Path, topics: tuple[str, ...]) -> tuple[dict, dict]:
 def _questions(path: Path, topic: str, split: str) -> Iterator[Asked | SetAside]:
     """The questions of a file; where `topic` is "" each line names its own."""
     cells = 3 if topic else 4
-    for i, line in enumerate(read_text(path).split("\n"), start=1):
-        row, where = [cell.strip() for cell in line.split("|")], f"{path.name} line {i}"
-        if not line.strip() or (i == 1 and row[0].lower() == "image"):
+    for i, line in numbered_lines(path):
+        row, where = [plain(cell) for cell in line.split("|")], f"{path.name} line {i}"
+        if i == 1 and row[0].lower() == "image":
             continue
         if len(row) < cells:
             yield SetAside(row[0][:40], f"fewer than {cells} cells between bars", where)

@@ -33,13 +33,17 @@ class Form:
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A native file and its fields: one that must not be empty, ids, two that can be told apart, and a path."""
+    """A native file and its fields: one that must not be empty, ids, two that can be told apart, and a path.
+
+    `called` is what a message calls the file where its name is free.
+    """
 
     form: Form
     needs: str
     unique: str = ""
     swap: tuple[str, str] | None = None
     path: str = ""
+    called: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +160,8 @@ def _told(layout: Layout, source: Path, out: Path, name: str) -> str:
         lines = (folder_of(layout.builder, out, layout.protocol) / SET_ASIDE).read_text().splitlines()[1:]
         assert lines, "it was passed over in silence"
         said = "\n".join(lines)
-    assert Path(name).stem in said, f"{name} is not named: {said}"
+    called = (Path(name).stem, layout.files[name].called or name)
+    assert any(name in said for name in called), f"{name} is not named: {said}"
     return said
 
 

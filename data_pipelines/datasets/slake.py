@@ -77,11 +77,11 @@ class Slake(Builder):
         if not (root / "imgs").is_dir():
             raise wrong_layout(root, "imgs/")
         names = _classes(root / "mask.txt")
-        rows = {split: json_list(one_of(root, *files), FIELDS) for split, files in FILES.items()}
+        paths = {split: one_of(root, *files) for split, files in FILES.items()}
         asked = [
-            (_asked(row, split, i), row)
-            for split, items in rows.items()
-            for i, row in enumerate(items)
+            (_asked(row, split, f"{path.name} item {i}"), row)
+            for split, path in paths.items()
+            for i, row in enumerate(json_list(path, FIELDS))
             if plain(row["q_lang"]) in LANGUAGES.get(protocol, ("en", "zh"))
         ]
         first = {item.image: row for item, row in reversed(asked)}
@@ -107,12 +107,12 @@ class Slake(Builder):
             yield found
 
 
-def _asked(row: dict, split: str, i: int) -> Asked:
+def _asked(row: dict, split: str, where: str) -> Asked:
     kind = plain(row["answer_type"]).lower()
     question = Question(
         plain(row["question"]), plain(row["answer"]), kind if kind in ("open", "closed") else "", plain(row["content_type"]).lower()
     )  # fmt: skip
-    return Asked(plain(row["img_name"]).partition("/")[0][:80], split, question, f"{split} item {i}", plain(row["qid"]))
+    return Asked(plain(row["img_name"]).partition("/")[0][:80], split, question, where, plain(row["qid"]))
 
 
 def _classes(path: Path) -> dict[int, str]:

@@ -118,10 +118,12 @@ def relative_runs(text: str, height: int, width: int) -> np.ndarray:
     Raises UserError for runs that are no pairs of whole numbers or reach over the end of the image.
     """
     try:
-        gaps, lengths = np.array([int(word) for word in text.split()]).reshape(-1, 2).T
-    except ValueError:
-        raise UserError("runs are not pairs of whole numbers") from None
-    return _columns(np.stack([gaps, lengths], axis=1).ravel(), height, width)
+        runs = np.array([int(word) for word in text.split()], np.int64)
+    except (ValueError, OverflowError):
+        runs = np.zeros(0, np.int64)
+    if not len(runs) or len(runs) % 2:
+        raise UserError("runs are not pairs of whole numbers")
+    return _columns(runs, height, width)
 
 
 def coco_runs(counts: Sequence[int] | str | bytes, height: int, width: int) -> np.ndarray:
@@ -129,8 +131,8 @@ def coco_runs(counts: Sequence[int] | str | bytes, height: int, width: int) -> n
     if isinstance(counts, str | bytes):
         counts = _inflate(counts.encode() if isinstance(counts, str) else counts)
     try:
-        runs = np.array([int(count) for count in counts])
-    except (TypeError, ValueError):
+        runs = np.array([int(count) for count in counts], np.int64)
+    except (TypeError, ValueError, OverflowError):
         raise UserError("run lengths are not whole numbers") from None
     if runs.sum() != height * width:
         raise UserError(f"runs cover {runs.sum()} pixels of {height * width}")
@@ -155,7 +157,7 @@ def label_map(data: bytes) -> np.ndarray:
 
 def _columns(runs: np.ndarray, height: int, width: int) -> np.ndarray:
     """Run lengths outside, inside, outside, ... from the upper left corner downwards, as a mask."""
-    if (runs < 0).any() or runs.sum() > height * width:
+    if (runs < 0).any() or (runs > height * width).any() or runs.sum() > height * width:
         raise UserError("runs reach over the end of the image")
     flat = np.zeros(height * width, bool)
     flat[: runs.sum()] = np.repeat(np.arange(len(runs)) % 2 == 1, runs)

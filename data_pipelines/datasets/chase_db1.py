@@ -5,7 +5,7 @@ files; believed to be CC BY 4.0, check before redistribution.
 
 Native layout, in SOURCE or SOURCE/CHASEDB1: Image_NNL.jpg, Image_NNR.jpg, and for each Image_NNL_1stHO.png,
 Image_NNL_2ndHO.png (1-bit masks). A record is one image with two masks: "vessel" of the first observer, on whom methods are
-usually scored, and "vessel, second observer". Both eyes of a child are one patient.
+usually scored, and "vessel by second observer". Both eyes of a child are one patient.
 """
 
 import re
@@ -24,7 +24,7 @@ from unimedvlp.records import Record
 
 FOLDER = "CHASEDB1"
 NAME = re.compile(r"Image_(\d+)[LR]")
-OBSERVERS = {"1stHO": "vessel", "2ndHO": "vessel, second observer"}
+OBSERVERS = {"1stHO": "vessel", "2ndHO": "vessel by second observer"}
 
 
 class ChaseDb1(Builder):

@@ -65,8 +65,8 @@ class CovidCxr(Builder):
         for row in table(source / METADATA, COLUMNS):
             name = row["filename"]
             listed.add(name)
-            if not row["patientid"]:
-                yield SetAside(name, "the row names no patient", f"{METADATA} {name}")
+            if not row["patientid"] or not name:
+                yield SetAside(name, "a row without patientid or filename", f"{METADATA} {name}")
                 continue
             picture = read_picture(source, f"{row['folder']}/{name}", name)
             if isinstance(picture, SetAside):
@@ -87,7 +87,7 @@ class CovidCxr(Builder):
             aside, fields = _named(name, fields)
             yield from aside
             yield self._record(row, picture, fields)
-        for name in sorted(set().union(*entries, masks) - listed):
+        for name in sorted(set().union(*entries, masks) - listed - {""}):
             yield SetAside(name, f"annotated, but not in {METADATA}", name)
 
     def _record(self, row: dict[str, str], picture: Picture, fields: dict[str, Any]) -> Record:

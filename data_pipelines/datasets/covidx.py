@@ -26,6 +26,7 @@ from data_pipelines.pictures import read_picture
 from data_pipelines.protocols import Protocol, label_fractions
 from data_pipelines.protocols.native import by_folder
 from data_pipelines.summary import SetAside
+from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
 VERSIONS = {"9B": "9B", "9A": "9A", "8B": "8B", "8A": "8A", "CXR-3B": "_CXR-3B", "CXR-3A": "_CXR-3A"}
@@ -69,7 +70,10 @@ class Covidx(Builder):
         if missing := [name for name in lists.values() if not (source / name).is_file()]:
             raise wrong_layout(source, missing[0])
         for folder, name in lists.items():
-            for number, line in enumerate(read_text(source / name).splitlines(), start=1):
+            lines = read_text(source / name).splitlines()
+            if not any(map(str.strip, lines)):
+                raise UserError(f"{source / name} is empty")
+            for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield self._record(source, folder, line.split(), f"{name} line {number}")
 

@@ -61,7 +61,7 @@ def official(source: Path) -> Lists:
         raise wrong_layout(source, missing[0])
     lists = {"train": [], "validation": [], "test": listed(source / names[1])}
     for study in listed(source / names[0]):
-        lists["validation" if share(str(int(study.partition("_")[0]))) < 1 / 8 else "train"].append(study)
+        lists["validation" if share(study.partition("_")[0].lstrip("0")) < 1 / 8 else "train"].append(study)
     return lists
 
 
@@ -88,6 +88,9 @@ class Nih(Builder):
         if not files:
             raise wrong_layout(source, "images in images/ or images_001/images/ and so on")
         for row in table(entries, ENTRY_COLUMNS):
+            if not row["Image Index"]:
+                yield SetAside("", "a row without Image Index", entries.name)
+                continue
             yield from self._record(source, row, boxes.pop(row["Image Index"], []), files)
         for name, rows in boxes.items():
             yield SetAside(name, "boxes of an image that is not in the table", f"{BOXES} {len(rows)} rows")
@@ -121,7 +124,7 @@ class Nih(Builder):
         yield from objects.aside
         yield Record(
             study_id=study_id,
-            patient_id=str(int(row["Patient ID"])),
+            patient_id=row["Patient ID"].lstrip("0"),
             images=(picture.data,),
             views=(VIEWS.get(row["View Position"], "unknown"),),
             modality="xray",

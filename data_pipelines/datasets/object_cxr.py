@@ -60,7 +60,10 @@ class ObjectCxr(Builder):
         for split in SPLITS:
             path = source / f"{split}.csv"
             for row in table(path, ("image_name", "annotation")) if path.is_file() else ():
-                yield from self._record(source, f"{split}/{row['image_name']}", row["annotation"])
+                if row["image_name"]:
+                    yield from self._record(source, f"{split}/{row['image_name']}", row["annotation"])
+                else:
+                    yield SetAside("", "a row without image_name", path.name)
 
     def _record(self, source: Path, name: str, annotation: str) -> Iterator[Record | SetAside]:
         picture = read_picture(source, name, name)

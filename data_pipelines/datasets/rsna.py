@@ -107,6 +107,9 @@ class Rsna(Builder):
         for row in table(source / CLASSES, ("patientId", "class")) if (source / CLASSES).is_file() else ():
             classes[row["patientId"]].add(row["class"])
         for patient, group in groups.items():
+            if not patient:
+                yield SetAside("", f"{len(group)} rows without patientId", LABELS)
+                continue
             yield from self._record(source, patient, group, classes.get(patient, set()))
         if protocol == "mrm":
             for patient, target in mrm_test(source).items():

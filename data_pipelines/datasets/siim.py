@@ -79,6 +79,9 @@ class Siim(Builder):
             raise wrong_layout(source, f"{folder}/")
         files = image_tree(source / folder, DICOM_SUFFIXES)
         for image, texts in runs.items():
+            if not image:
+                yield SetAside("", f"{len(texts)} rows without ImageId", name)
+                continue
             where = f"{name} {image}"
             try:
                 mask = _union(texts)
@@ -94,6 +97,9 @@ class Siim(Builder):
         for name in (PNG_TRAIN, PNG_TEST):
             for row in table(source / name, PNG_COLUMNS) if (source / name).is_file() else ():
                 image, where = row["ImageId"], f"{name} {row['new_filename']}"
+                if not image:
+                    yield SetAside("", "a row without ImageId", where)
+                    continue
                 if row["has_pneumo"] not in ("0", "1"):
                     yield SetAside(image, f"has_pneumo is {row['has_pneumo']!r}; expected 0 or 1", where)
                     continue

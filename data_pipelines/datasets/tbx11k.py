@@ -95,6 +95,9 @@ class Tbx11k(Builder):
         for row in table(root / TABLE, ("fname", "target", "bbox", "image_type")):
             groups[row["fname"]].append(row)
         for name, rows in groups.items():
+            if not name:
+                yield SetAside("", f"{len(rows)} rows without fname", TABLE)
+                continue
             picture = objects = read_picture(root / "images", name, stem(name))
             if isinstance(picture, Picture):
                 objects = Objects(stem(name), picture.height, picture.width, f"{TABLE} {name}")

@@ -21,7 +21,7 @@ from typing import ClassVar
 
 from data_pipelines.annotations import Objects
 from data_pipelines.builder import Builder
-from data_pipelines.native import root_of, table
+from data_pipelines.native import root_of, table, wrong_layout
 from data_pipelines.pictures import read_picture
 from data_pipelines.protocols import Protocol, by_patient, label_fractions
 from data_pipelines.protocols.native import by_folder, own_lists
@@ -57,11 +57,16 @@ class Vindr(Builder):
         images = root.parent if root.name == "annotations" else root
         for split, names in TABLES.items():
             name = next((name for name in names if (root / name).is_file()), "")
+            if not name and protocol.startswith("official"):
+                raise wrong_layout(root, f"{names[0]} (or take --protocol by-image)")
             groups: dict[str, list[dict[str, str]]] = defaultdict(list)
             for row in table(root / name, COLUMNS) if name else ():
                 groups[row["image_id"]].append(row)
             known = sorted({row["class_name"].lower() for group in groups.values() for row in group} - {""})
             for image, group in groups.items():
+                if not image:
+                    yield SetAside("", f"{len(group)} rows without image_id", name)
+                    continue
                 yield from self._record(images, split, image, group, known, name)
 
     def _record(

@@ -96,7 +96,7 @@ def table(
             )
         if twice := [name for name in columns if found.count(name) > 1]:
             raise UserError(f"{path}: column {', '.join(twice)} occurs more than once")
-        needed = 1 + max(map(found.index, columns), default=0)
+        needed, empty = 1 + max(map(found.index, columns), default=0), True
         for row in reader:
             if any(row) and len(row) < needed:
                 raise UserError(f"{path}: line {reader.line_num} ends too early; the file may be cut off")

@@ -35,7 +35,8 @@ class Form:
 class File:
     """A native file and its fields: one that must not be empty, ids, two that can be told apart, and a path.
 
-    `called` is what a message calls the file where its name is free; `ascii` says that encodings cannot matter to it.
+    `called` is what a message calls the file where its name is free; `ascii` says that encodings cannot matter to it,
+    `optional` that a folder without it is sound.
     """
 
     form: Form
@@ -45,6 +46,7 @@ class File:
     path: str = ""
     called: str = ""
     ascii: bool = False
+    optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +174,7 @@ def bad_input(layout: Layout) -> Callable:
         (name, kind)
         for name, file in layout.files.items()
         for kind, possible in {
-            "missing": True, "empty": True, "binary": True, "truncated": True, "Latin-1": not file.ascii, "BOM and CRLF": True,
+            "missing": not file.optional, "empty": True, "binary": True, "truncated": True, "Latin-1": not file.ascii, "BOM and CRLF": True,
             "duplicate ids": file.unique, "NaN": True, "swapped": file.swap, "outside": file.path, "absolute": file.path,
         }.items()
         if possible

@@ -103,6 +103,7 @@ def test_gzip_is_read_and_a_cut_one_named(tmp_path):
         ('a,b\n1,"2\n3,4\n', r"line 3: .*cut off"),
         ("a,b\n1,2\n1,2,3\n", r"line 3 has 3 cells for 2 columns"),
         ("", "found an empty file"),
+        ("a,b\n", "has no row below its header"),
     ],
 )
 def test_broken_tables_name_the_line(tmp_path, text, message):

@@ -149,8 +149,9 @@ def labels(tags: tuple[str, ...]) -> dict[str, str]:
     return found | {"abnormal": NEGATIVE if all(h.lower() == "normal" for h in indexed) else POSITIVE}
 
 
-def _from_tables(source: Path) -> Iterator[Study]:
-    projections = _projections(source / PROJECTIONS)
+def _from_tables(source: Path) -> Iterator[Study | SetAside]:
+    projections, aside = _projections(source / PROJECTIONS)
+    yield from aside
     for row in table(source / REPORTS, REPORT_COLUMNS):
         yield Study(
             uid=row["uid"],
@@ -158,22 +159,31 @@ def _from_tables(source: Path) -> Iterator[Study]:
             indication=row["indication"],
             findings=row["findings"],
             impression=row["impression"],
-            images=tuple(projections[row["uid"]].items()),
+            images=tuple(projections.pop(row["uid"], {}).items()),
             where=f"{REPORTS} uid {row['uid']}",
         )
+    for uid in projections:
+        yield SetAside(f"CXR{uid[:20]}", "images of a study without a report", PROJECTIONS)
 
 
-def _projections(path: Path) -> dict[str, dict[str, str]]:
-    """{uid: {image name: view}}"""
+def _projections(path: Path) -> tuple[dict[str, dict[str, str]], list[SetAside]]:
+    """{uid: {image name: view}}, and the rows that name no image or one that is listed already."""
     views: dict[str, dict[str, str]] = defaultdict(dict)
-    for row in table(path, PROJECTION_COLUMNS):
-        views[row["uid"]][_bare(_stem(row["filename"]))] = row["projection"].lower() or "unknown"
-    return views
+    aside = []
+    for i, row in enumerate(table(path, PROJECTION_COLUMNS), start=1):
+        name = _bare(_stem(row["filename"]))
+        if not name or name in views[row["uid"]]:
+            reason = "image listed twice" if name else "a projection without a file name"
+            aside.append(SetAside(f"CXR{row['uid'][:20]}", reason, f"{path.name} row {i}"))
+        else:
+            views[row["uid"]][name] = row["projection"].lower() or "unknown"
+    return views, aside
 
 
 def _from_xml(source: Path) -> Iterator[Study | SetAside]:
     path = source / PROJECTIONS
-    projections = _projections(path) if path.is_file() else defaultdict(dict)
+    projections, aside = _projections(path) if path.is_file() else ({}, [])
+    yield from aside
     for path in sorted((source / XML).glob("*.xml"), key=lambda path: (len(path.stem), path.stem)):
         try:
             root = ET.parse(path).getroot()
@@ -191,7 +201,7 @@ def _from_xml(source: Path) -> Iterator[Study | SetAside]:
             indication=sections.get("INDICATION", ""),
             findings=sections.get("FINDINGS", ""),
             impression=sections.get("IMPRESSION", ""),
-            images=tuple((name, projections[uid].get(name, "unknown")) for name in names),
+            images=tuple((name, projections.get(uid, {}).get(name, "unknown")) for name in names),
             where=f"{XML}/{path.name}",
         )
 

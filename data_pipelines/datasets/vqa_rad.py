@@ -15,14 +15,14 @@ A record is one image with its questions of one split. In `official` the publish
 occur in training, so the record's id is IMAGE/SPLIT; `image-disjoint` is the protocol to draw conclusions from.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.builder import Builder
-from data_pipelines.native import image_index, json_list, wrong_layout
+from data_pipelines.native import MISSING, image_index, json_list, plain, wrong_layout
 from data_pipelines.protocols import Protocol, by_id_suffix, by_patient, share
+from data_pipelines.questions import Asked, by_image
 from data_pipelines.summary import SetAside
 from unimedvlp.records import Question, Record
 
@@ -69,75 +69,52 @@ class VqaRad(Builder):
     def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
         """One record an image, or an image and split, with all its questions."""
         root = source / "data_RAD" if (source / "data_RAD").is_dir() else source
-        items = _items(root)
+        items = list(_items(root))
         files = image_index([root / "images", root / "VQA_RAD Image Folder", root])
-        groups: dict[str, list[dict]] = defaultdict(list)
-        for item in items:
-            image = Path(item["image_name"]).stem
-            groups[f"{image}/{item['split']}" if protocol == "official" else image].append(item)
-        for study_id, group in groups.items():
-            image = study_id.partition("/")[0]
-            if image not in files:
-                yield SetAside(study_id, "image file missing", group[0]["image_name"])
-                continue
-            questions = []
-            for item in group:
-                if item["question"] and item["answer"]:
-                    questions.append(Question(item["question"], item["answer"], item["kind"], item["topic"]))
-                else:
-                    yield SetAside(study_id, "question or answer is empty", f"qid {item['qid']}")
-            if not questions:
-                yield SetAside(study_id, "no question left")
-                continue
-            body_part, modality = ORGANS.get(group[0]["image_organ"].strip().upper(), ("", "other"))
-            yield Record(
-                study_id=study_id,
-                patient_id=image,
-                images=(files[image].read_bytes(),),
-                views=("unknown",),
-                modality=modality,
-                body_part=body_part,
-                qa=tuple(questions),
-                source=f"vqa_rad {image}",
-                licence=self.licence,
-            )
+        organs = {item.image: organ for item, organ in reversed(items)}
+
+        def picture(item: Asked) -> tuple[bytes, str]:
+            return (files[item.image].read_bytes(), "") if item.image in files else (b"", MISSING)
+
+        def fields(item: Asked) -> dict[str, str]:
+            body_part, modality = ORGANS.get(organs[item.image], ("", "other"))
+            known = {"source": f"vqa_rad {item.image}", "licence": self.licence}
+            return known | {"body_part": body_part, "modality": modality}
+
+        yield from by_image((item for item, _ in items), picture, fields, protocol == "official")
 
 
-def _items(root: Path) -> list[dict]:
-    """All questions, cleaned, each with its split under `official`."""
+def _items(root: Path) -> Iterator[tuple[Asked, str]]:
+    """All questions, cleaned, each with its split under `official` and its organ."""
     if (root / "trainset.json").is_file() and (root / "testset.json").is_file():
-        parts = [
-            (name == "testset", row)
-            for name in ("trainset", "testset")
-            for row in json_list(root / f"{name}.json", FIELDS)
-        ]
+        for name in ("trainset.json", "testset.json"):
+            for row in json_list(root / name, FIELDS):
+                yield _clean(row, name == "testset.json", name)
     elif (root / PUBLIC).is_file():
-        rows = json_list(root / PUBLIC, FIELDS)
-        parts = [(str(row["phrase_type"]).startswith("test"), row) for row in rows]
-        parts += [
-            (False, row | {"question": row["question_frame"], "phrase_type": "frame"})
-            for test, row in list(parts)
-            if not test and str(row.get("question_frame") or "NULL").strip().upper() != "NULL"
-        ]
+        for row in json_list(root / PUBLIC, FIELDS):
+            test = str(row["phrase_type"]).startswith("test")
+            yield _clean(row, test, PUBLIC)
+            frame = plain(row.get("question_frame"), ("nan", "null"))
+            if frame and not test:
+                yield _clean(row | {"question": frame, "qid": f"{row.get('qid', '')} frame"}, test, PUBLIC)
     else:
         raise wrong_layout(root, f"trainset.json and testset.json, or {PUBLIC!r}")
-    return [_clean(row, test) for test, row in parts]
 
 
-def _clean(row: dict, test: bool) -> dict:
-    question, kind = str(row["question"]).strip(), str(row["answer_type"]).strip().lower()
+def _clean(row: dict, test: bool, name: str) -> tuple[Asked, str]:
+    question, kind = plain(row["question"]), plain(row["answer_type"]).lower()
     held_out = share(f"{row['image_name']} {question.lower()}") < 0.1
     topics = [TOPICS.get(part.strip().upper(), part.strip().lower()) for part in str(row["question_type"]).split(",")]
-    return {
-        "qid": row.get("qid", ""),
-        "image_name": str(row["image_name"]),
-        "image_organ": str(row["image_organ"]),
-        "question": question,
-        "answer": str(row["answer"]).strip(),
-        "kind": kind if kind in ("open", "closed") else "",
-        "topic": ", ".join(dict.fromkeys(topics)),
-        "split": "test" if test else "validation" if held_out else "train",
-    }
+    asked = Asked(
+        image=Path(str(row["image_name"])).stem,
+        split="test" if test else "validation" if held_out else "train",
+        question=Question(
+            question, plain(row["answer"]), kind if kind in ("open", "closed") else "", ", ".join(dict.fromkeys(topics))
+        ),
+        where=f"{name} qid {row.get('qid', '')}",
+        qid=plain(row.get("qid")),
+    )
+    return asked, plain(row["image_organ"]).upper()
 
 
 BUILDER = VqaRad

@@ -43,7 +43,7 @@ def test_quirks_are_mended(vqa):
     assert first.qa[1] == Question("Is there a finding, number 1?", "Left lung", "closed", "attribute, presence")
     assert (first.body_part, first.modality) == ("head", "other")
     assert (records["synpic1"].body_part, records["synpic1"].modality) == ("chest", "xray")
-    assert aside == [SetAside("synpic0", "question or answer is empty", "qid 2")]
+    assert aside == [SetAside("synpic0", "question or answer is empty", "trainset.json qid 2")]
     assert len(records) == 30 and len(records["synpic1"].qa) == 4
 
 
@@ -85,7 +85,7 @@ def test_frames_of_the_original_are_training_questions(vqa):
 def test_a_missing_image_is_set_aside(vqa):
     (vqa / "data_RAD" / "images" / "synpic4.jpg").unlink()
     records, aside = read(vqa)
-    assert "synpic4" not in records and SetAside("synpic4", "image file missing", "synpic4.jpg") in aside
+    assert "synpic4" not in records and SetAside("synpic4", "image file missing", "testset.json qid 19") in aside
 
 
 def test_wrong_layout_and_fields(vqa):

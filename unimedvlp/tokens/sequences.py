@@ -17,11 +17,18 @@ _TOKEN_VALUES = {token: value for value, token in VALUE_TOKENS.items()}
 
 
 class Sequence(NamedTuple):
-    """Ids of one example: context (may be empty), prompt and response."""
+    """Ids of one example: context (may be empty), prompt and response.
+
+    Training may ask for something else than it feeds: `target` and `weight`, as long as the response, then say what must be
+    said at each place and how much it counts; None is the response itself, and 1. `dropped` counts what did not fit.
+    """
 
     context: list[int]
     prompt: list[int]
     response: list[int]
+    target: list[int] | None = None
+    weight: list[float] | None = None
+    dropped: int = 0
 
 
 def head(space: TokenSpace, task: str, modality: str) -> list[int]:
@@ -55,6 +62,11 @@ def read_finding(response: Iterable[int]) -> str | None:
 def report(space: TokenSpace, modality: str, text: str) -> Sequence:
     """Report: `BOS report modality` -> `text EOS`."""
     return Sequence([], head(space, "report", modality), [*space.encode_text(text), v.EOS])
+
+
+def caption(space: TokenSpace, modality: str, text: str) -> Sequence:
+    """Caption: `BOS caption modality` -> `text EOS`."""
+    return Sequence([], head(space, "caption", modality), [*space.encode_text(text), v.EOS])
 
 
 def summary(space: TokenSpace, modality: str, findings: str, impression: str) -> Sequence:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from data_pipelines.annotations import SHAPE_TOLERANCE, Objects, coco_runs, polygon
 from data_pipelines.native import read_json, split_name
@@ -12,7 +14,9 @@ from data_pipelines.pictures import Picture
 from data_pipelines.summary import SetAside
 from unimedvlp.errors import UserError
 
-PARTS = ("images", "annotations", "categories")
+PARTS = {"images": ("id", "file_name"), "annotations": ("image_id",), "categories": ("id", "name")}
+ID = int | float | str
+MOST_PIXELS = 10**5  # a side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,32 +43,15 @@ class CocoFile:
         objects = Objects(study_id, height, width, where)
         for annotation in self.annotations.get(entry["id"], ()):
             place = f"annotation {annotation.get('id')}"
-            name = self.categories.get(annotation.get("category_id"))
+            category = annotation.get("category_id")
+            name = self.categories.get(category) if isinstance(category, ID) else None
             if name is None:
                 objects.refuse("an annotation without a known category", place)
             elif annotation.get("iscrowd") and not crowds:
                 objects.refuse("a crowd region", place)
             else:
-                self._add(objects, name, annotation, place)
+                _add(objects, name, annotation, place)
         return objects
-
-    def _add(self, objects: Objects, name: str, annotation: dict, place: str) -> None:
-        segmentation, box = annotation.get("segmentation"), annotation.get("bbox")
-        if box:
-            objects.sized_box(name, *box, where=place) if len(box) == 4 else objects.refuse(
-                "a box is not four numbers", place
-            )
-        if segmentation:
-            try:
-                mask = _mask(segmentation, objects.height, objects.width)
-            except UserError as error:
-                return objects.refuse(str(error), place)
-            objects.mask(name, mask, place)
-            if not box and mask.any():
-                (top, bottom), (left, right) = (mask.any(axis=axis).nonzero()[0][[0, -1]] for axis in (1, 0))
-                objects.box(name, left, top, right + 1, bottom + 1, place)
-        if not box and not segmentation:
-            objects.refuse("an annotation with neither box nor mask", place)
 
 
 def split_of(path: Path) -> str:
@@ -79,25 +66,11 @@ def read(path: Path) -> CocoFile:
     Raises UserError for a file that is no COCO file, and for two images of one id.
     """
     content = read_json(path)
-    missing = [name for name in PARTS if not isinstance(content, dict) or not isinstance(content.get(name), list)]
-    if missing:
-        raise UserError(f"{path}: expected an object with the lists {', '.join(PARTS)}; no {', '.join(missing)}")
-    for name, fields in (
-        ("images", ("id", "file_name")),
-        ("annotations", ("image_id",)),
-        ("categories", ("id", "name")),
-    ):
-        for i, item in enumerate(content[name]):
-            if absent := [field for field in fields if not isinstance(item, dict) or field not in item]:
-                raise UserError(f"{path}: {name}[{i}] has no {', '.join(absent)}")
-    ids = [entry["id"] for entry in content["images"]]
-    if len(set(ids)) != len(ids):
-        twice = next(item for i, item in enumerate(ids) if item in ids[:i])
-        raise UserError(f"{path}: image id {twice} occurs twice, so its annotations belong to no one image")
+    _check(path, content)
     annotations: dict[Any, list[dict]] = defaultdict(list)
-    aside, known = [], set(ids)
+    aside, known = [], {entry["id"] for entry in content["images"]}
     for item in content["annotations"]:
-        if item["image_id"] in known:
+        if isinstance(item["image_id"], ID) and item["image_id"] in known:
             annotations[item["image_id"]].append(item)
         else:
             where = f"{path.name} annotation {item.get('id')}"
@@ -106,17 +79,54 @@ def read(path: Path) -> CocoFile:
     return CocoFile(path, content["images"], annotations, categories, aside)
 
 
+def _check(path: Path, content: Any) -> None:
+    """UserError unless `content` has the lists and fields of a COCO file, and images have ids of their own."""
+    missing = [name for name in PARTS if not isinstance(content, dict) or not isinstance(content.get(name), list)]
+    if missing:
+        raise UserError(f"{path}: expected an object with the lists {', '.join(PARTS)}; no {', '.join(missing)}")
+    for name, fields in PARTS.items():
+        for i, item in enumerate(content[name]):
+            if absent := [field for field in fields if not isinstance(item, dict) or field not in item]:
+                raise UserError(f"{path}: {name}[{i}] has no {', '.join(absent)}")
+            if "id" in fields and not isinstance(item["id"], ID):
+                raise UserError(f"{path}: {name}[{i}] has an id that is no number or text")
+    counts = Counter(entry["id"] for entry in content["images"])
+    if twice := [item for item, count in counts.items() if count > 1]:
+        raise UserError(f"{path}: image id {twice[0]} occurs twice, so its annotations belong to no one image")
+
+
 def _side(entry: dict, field: str, actual: int) -> int:
     value = entry.get(field)
-    return int(value) if isinstance(value, int | float) and value >= 1 else actual
+    return int(value) if isinstance(value, int | float) and 1 <= value < MOST_PIXELS else actual
 
 
-def _mask(segmentation: list | dict, height: int, width: int) -> Any:
+def _add(objects: Objects, name: str, annotation: dict, place: str) -> None:
+    """Box and mask of one annotation; without a box, that of the mask."""
+    box, segmentation = annotation.get("bbox") or None, annotation.get("segmentation") or None
+    if box is None and segmentation is None:
+        objects.refuse("an annotation with neither box nor mask", place)
+    if isinstance(box, list) and len(box) == 4:
+        objects.sized_box(name, *box, where=place)
+    elif box is not None:
+        objects.refuse("a box is not four numbers", place)
+    if segmentation is None:
+        return
+    try:
+        mask = _mask(segmentation, objects.height, objects.width)
+    except UserError as error:
+        return objects.refuse(str(error), place)
+    objects.mask(name, mask, place)
+    if box is None and mask.any():
+        (top, bottom), (left, right) = (mask.any(axis=axis).nonzero()[0][[0, -1]] for axis in (1, 0))
+        objects.box(name, left, top, right + 1, bottom + 1, place)
+
+
+def _mask(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """The mask `[H, W]` of polygons or run lengths."""
     if isinstance(segmentation, dict):
-        if list(segmentation.get("size", ())) != [height, width]:
+        if segmentation.get("size") != [height, width]:
             raise UserError(f"run lengths for size {segmentation.get('size')} on an image of {[height, width]}")
-        return coco_runs(segmentation.get("counts", ()), height, width)
-    mask = polygon(segmentation[0], height, width)
-    for part in segmentation[1:]:
-        mask = mask | polygon(part, height, width)
-    return mask
+        return coco_runs(segmentation.get("counts"), height, width)
+    if not isinstance(segmentation, list):
+        raise UserError("a mask is neither polygons nor run lengths")
+    return np.logical_or.reduce([polygon(part, height, width) for part in segmentation])

@@ -93,8 +93,12 @@ def _list() -> None:
     table = Table("data set", "licence", "protocol", "split")
     for name in datasets.names():
         builder = datasets.builder(name)
-        for i, (protocol, rule) in enumerate(builder.protocols.items()):
-            table.add_row(name if not i else "", builder.licence if not i else "", protocol, rule.about)
+        whole = [(protocol, rule) for protocol, rule in builder.protocols.items() if rule.fraction == 1]
+        for i, (protocol, rule) in enumerate(whole):
+            fewer = (
+                f"; also {protocol}-10pct, -1pct, -10pct-seed1, ..." if f"{protocol}-1pct" in builder.protocols else ""
+            )
+            table.add_row(name if not i else "", builder.licence if not i else "", protocol, rule.about + fewer)
     rich.print(table)
 
 

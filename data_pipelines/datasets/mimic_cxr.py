@@ -111,15 +111,15 @@ class MimicCxr(Builder):
                     yield SetAside(study_id, "image is not in the metadata: view unknown", dicom)
                 images.append(data)
                 shown.append(view or "unknown")
+            marks = labels.pop(study_id, {})
+            if not images:
+                yield SetAside(study_id, "no image file", f"files/{place}/{study_id}")
+                continue
             path, _ = inside(folder / "files", f"{place}/{study_id}.txt")
             report = _report(path, sections.get(study_id))
             if not (report.findings or report.impression or report.last_paragraph):
                 reason = "no report file" if path is None else "a report without text"
                 yield SetAside(study_id, f"{reason}: images and labels kept", f"files/{place}/{study_id}.txt")
-            marks = labels.pop(study_id, {})
-            if not images:
-                yield SetAside(study_id, "no image file", f"files/{place}/{study_id}")
-                continue
             yield Record(
                 study_id=study_id,
                 patient_id=f"p{study.subject}",

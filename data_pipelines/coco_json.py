@@ -90,6 +90,8 @@ def _check(path: Path, content: Any) -> None:
                 raise UserError(f"{path}: {name}[{i}] has no {', '.join(absent)}")
             if "id" in fields and not isinstance(item["id"], ID):
                 raise UserError(f"{path}: {name}[{i}] has an id that is no number or text")
+            if "file_name" in fields and not isinstance(item["file_name"], str):
+                raise UserError(f"{path}: {name}[{i}] has a file_name that is no text")
     counts = Counter(entry["id"] for entry in content["images"])
     if twice := [item for item, count in counts.items() if count > 1]:
         raise UserError(f"{path}: image id {twice[0]} occurs twice, so its annotations belong to no one image")

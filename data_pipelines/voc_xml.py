@@ -28,7 +28,7 @@ def studies(source: Path) -> Iterator[tuple[Picture, Objects] | SetAside]:
     paths = sorted((root / ANNOTATIONS).glob("*.xml"))
     for path in paths:
         yield _study(path, root / IMAGES, files)
-    for name in files.keys() - {path.stem for path in paths}:
+    for name in sorted(files.keys() - {path.stem for path in paths}):
         yield SetAside(name, f"image without an XML file in {ANNOTATIONS}", files[name].name)
 
 

@@ -57,7 +57,7 @@ class Coco(OwnData):
         return instances
 
     def _record(self, source: Path, file: CocoFile, entry: dict) -> Iterator[Record | SetAside]:
-        name = str(entry["file_name"])
+        name = entry["file_name"]
         split = split_of(file.path)
         study_id = f"{split}/{name}" if split else name
         picture = read_picture(source, _locate(source, file.path, name), study_id)

@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 from data_pipelines import coco_json
 from data_pipelines.annotations import Objects, label_map
 from data_pipelines.builder import Builder
+from data_pipelines.coco_json import CocoFile
 from data_pipelines.native import attached, table, wrong_layout
 from data_pipelines.pictures import Picture, read_picture
 from data_pipelines.protocols import Protocol, by_patient
@@ -37,7 +38,7 @@ METADATA = "metadata.csv"
 COLUMNS = ("patientid", "finding", "view", "modality", "folder", "filename", "license", "clinical_notes")
 BOXES, POLYGONS = "annotations/annotations.json", "annotations/v7_covid_only_coco.json"
 MASKS, MASK_TABLE = "annotations/v7-semantic-masks", "annotations/v7_mask_to_image.csv"
-LUNG = 255  # grey value in the masks
+LUNG, LUNG_VALUE, IGNORE = "Lung", 255, "Ignore"  # class, grey value in the masks
 MODALITIES = {"X-ray": "xray", "CT": "ct"}
 VIEWS = {"PA": "frontal", "AP": "frontal", "AP Supine": "frontal", "AP Erect": "frontal", "L": "lateral"}
 UNKNOWN = ("", "todo", "unknown")
@@ -56,12 +57,12 @@ class CovidCxr(Builder):
         """One record an image, in the order of the table."""
         if not (source / METADATA).is_file():
             raise wrong_layout(source, METADATA)
-        files = [coco_json.read(source / name) if (source / name).is_file() else None for name in (BOXES, POLYGONS)]
-        entries = [{entry["file_name"]: entry for entry in file.images} if file else {} for file in files]
-        for file in filter(None, files):
+        boxes, polygons = (
+            coco_json.read(source / name) if (source / name).is_file() else None for name in (BOXES, POLYGONS)
+        )
+        masks, listed = _masks(source), set()
+        for file in filter(None, (boxes, polygons)):
             yield from file.aside
-        masks = _masks(source)
-        listed = set()
         for row in table(source / METADATA, COLUMNS):
             name = row["filename"]
             listed.add(name)
@@ -72,25 +73,24 @@ class CovidCxr(Builder):
             if isinstance(picture, SetAside):
                 yield picture
                 continue
-            fields: dict[str, Any] = {}
-            for file, found, kept in zip(files, entries, ("box", "mask"), strict=True):
-                if name in found:
-                    objects = file.objects(found[name], picture, name, crowds=True)
-                    yield from [objects] if isinstance(objects, SetAside) else objects.aside
-                    whole = isinstance(objects, Objects) and not objects.aside
-                    if whole or (isinstance(objects, Objects) and kept == "box"):
-                        fields |= {key: value for key, value in objects.fields().items() if key.startswith(kept)}
-            if not fields.get("masks") and name in masks:
-                objects = _from_mask(source, name, masks[name], picture)
-                yield from objects.aside
-                fields |= {key: value for key, value in objects.fields().items() if key.startswith("mask")}
-            aside, fields = _named(name, fields)
-            yield from aside
-            yield self._record(row, picture, fields)
-        for name in sorted(set().union(*entries, masks) - listed - {""}):
+            found = _objects(boxes, name, picture)
+            drawn = _objects(polygons, name, picture)
+            if drawn.aside or not drawn.fields()["masks"]:
+                yield from drawn.aside
+                drawn = _from_mask(source, name, masks.get(name, ""), picture)
+            yield from found.aside + drawn.aside
+            yield from [SetAside(name, "a region to ignore", POLYGONS)] * drawn.fields()["mask_classes"].count(IGNORE)
+            yield self._record(row, picture, found.fields(), drawn.fields())
+        annotated = {entry["file_name"] for file in filter(None, (boxes, polygons)) for entry in file.images}
+        for name in sorted((annotated | masks.keys()) - listed - {""}):
             yield SetAside(name, f"annotated, but not in {METADATA}", name)
 
-    def _record(self, row: dict[str, str], picture: Picture, fields: dict[str, Any]) -> Record:
+    def _record(self, row: dict[str, str], picture: Picture, found: dict[str, Any], drawn: dict[str, Any]) -> Record:
+        kept = [
+            (data, label.lower())
+            for data, label in zip(drawn["masks"], drawn["mask_classes"], strict=True)
+            if label != IGNORE
+        ]
         return Record(
             study_id=row["filename"],
             patient_id=row["patientid"],
@@ -100,9 +100,12 @@ class CovidCxr(Builder):
             body_part="chest",
             caption=row["clinical_notes"],
             labels=labels(row["finding"]),
+            boxes=found["boxes"],
+            box_classes=tuple(label.lower() for label in found["box_classes"]),
+            masks=tuple(data for data, _ in kept),
+            mask_classes=tuple(label for _, label in kept),
             source=f"covid_cxr {row['folder']}/{row['filename']}",
             licence=row["license"] or "not stated",
-            **fields,
         )
 
 
@@ -121,28 +124,28 @@ def _masks(source: Path) -> dict[str, str]:
     return {row["filename"]: row["mask"] for row in table(path, ("mask", "filename"))} if path.is_file() else {}
 
 
+def _objects(file: CocoFile | None, name: str, picture: Picture) -> Objects:
+    """What a COCO file says of an image; nothing if it does not list it."""
+    entry = next((entry for entry in file.images if entry["file_name"] == name), None) if file else None
+    objects = file.objects(entry, picture, name, crowds=True) if entry else None
+    if isinstance(objects, Objects):
+        return objects
+    nothing = Objects(name, picture.height, picture.width, name)
+    if objects:
+        nothing.aside.append(objects)
+    return nothing
+
+
 def _from_mask(source: Path, name: str, mask: str, picture: Picture) -> Objects:
+    """The lungs of a semantic mask; nothing if there is no such file for the image."""
     objects = Objects(name, picture.height, picture.width, f"{MASKS}/{mask}")
-    data, why = attached(source / MASKS, mask)
-    try:
-        if why:
-            raise UserError(why)
-        objects.mask("Lung", label_map(data) == LUNG)
-    except UserError as error:
-        objects.refuse(str(error))
+    if mask:
+        data, why = attached(source / MASKS, mask)
+        try:
+            objects.mask(LUNG, label_map(data) == LUNG_VALUE) if not why else objects.refuse(why)
+        except UserError as error:
+            objects.refuse(str(error))
     return objects
-
-
-def _named(name: str, fields: dict[str, Any]) -> tuple[list[SetAside], dict[str, Any]]:
-    """The fields with lower-case classes and without regions to ignore, which are set aside."""
-    pairs = list(zip(fields.get("masks", ()), fields.get("mask_classes", ()), strict=True))
-    kept = [(data, label) for data, label in pairs if label != "Ignore"]
-    aside = [SetAside(name, "a region to ignore", POLYGONS)] * (len(pairs) - len(kept))
-    return aside, fields | {
-        "box_classes": tuple(label.lower() for label in fields.get("box_classes", ())),
-        "masks": tuple(data for data, _ in kept),
-        "mask_classes": tuple(label.lower() for _, label in kept),
-    }
 
 
 BUILDER = CovidCxr

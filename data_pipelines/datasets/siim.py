@@ -90,7 +90,7 @@ class Siim(Builder):
                 continue
             picture = read_picture(source / folder, files.get(image, f"{image}.dcm"), image)
             yield from self._record(image, picture, mask, where, mask is not None)
-        for image in files.keys() - runs.keys():
+        for image in sorted(files.keys() - runs.keys()):
             yield SetAside(image, f"no row in {name}", f"{folder}/{files[image]}")
 
     def _from_masks(self, source: Path) -> Iterator[Record | SetAside]:

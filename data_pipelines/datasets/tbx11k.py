@@ -85,7 +85,7 @@ class Tbx11k(Builder):
             file = coco_json.read(path)
             yield from file.aside
             for entry in file.images:
-                name = str(entry["file_name"])
+                name = entry["file_name"]
                 picture = read_picture(root / "imgs", name, stem(name))
                 objects = picture if isinstance(picture, SetAside) else file.objects(entry, picture, stem(name))
                 yield from self._record(name, PurePosixPath(name).parts[0], picture, objects)

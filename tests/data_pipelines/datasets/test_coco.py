@@ -117,6 +117,7 @@ def test_odd_annotations_are_set_aside(source, edit, reason):
         ({"images": lambda items: items[1].update(id=1)}, "image id 1 occurs twice"),
         ({"images": lambda items: items[1].pop("file_name")}, r"images\[1\] has no file_name"),
         ({"images": lambda items: items[1].update(id=[])}, r"images\[1\] has an id that is no number or text"),
+        ({"images": lambda items: items[1].update(file_name=7)}, r"images\[1\] has a file_name that is no text"),
         ({"categories": lambda items: items[0].pop("name")}, r"categories\[0\] has no name"),
         ({"annotations": lambda items: items.append(3)}, r"annotations\[4\] has no image_id"),
     ],

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from sklearn.model_selection import train_test_split
-
 from data_pipelines.native import read_text, split_name, wrong_layout
 from data_pipelines.protocols import Lists, Protocol, Rule, share
 from unimedvlp.errors import UserError
@@ -74,6 +72,8 @@ def own_lists(key: Callable[[str], str] = stem) -> Protocol:
 
 def drawn(ids: Sequence[str], held_out: float | int, seed: int) -> Lists:
     """GLoRIA's draw: scikit-learn's train_test_split holds `held_out` back, whose halves are test and validation."""
+    from sklearn.model_selection import train_test_split
+
     ids = sorted(set(ids))
     if len(ids) <= max(held_out, 3):
         raise UserError(f"this split needs more than {max(held_out, 3)} studies; the table lists {len(ids)}")

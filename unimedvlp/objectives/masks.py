@@ -59,7 +59,7 @@ def dice(probabilities: jax.Array, targets: jax.Array) -> jax.Array:
 
 def focal(logits: jax.Array, targets: jax.Array, *, alpha: float = 0.25, gamma: float = 2.0) -> jax.Array:
     """Focal loss (Lin et al., 2017) `[...]`, mean over the last axis of logits and targets `[..., P]` (0 or 1)."""
-    return optax.sigmoid_focal_loss(logits.astype(jnp.float32), targets, alpha, gamma).mean(axis=-1)
+    return optax.sigmoid_focal_loss(logits.astype(jnp.float32), targets, alpha=alpha, gamma=gamma).mean(axis=-1)
 
 
 def pairwise_bce(logits: jax.Array, targets: jax.Array) -> jax.Array:

@@ -63,8 +63,9 @@ show() { # COMMAND ... [INPUT of several lines]; a dry run shows what a shell wo
 }
 
 quote() { # one argument as a shell reads it
+    local apostrophe="'\\''"
     case $1 in
-        '' | *[!A-Za-z0-9_./:=,@%+-]*) printf "'%s'" "${1//"'"/"'\\''"}" ;;
+        '' | *[!A-Za-z0-9_./:=,@%+-]*) printf "'%s'" "${1//\'/$apostrophe}" ;;
         *) printf '%s' "$1" ;;
     esac
 }

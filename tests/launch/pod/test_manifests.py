@@ -83,6 +83,14 @@ def test_data_are_read_only_and_runs_are_not_cached(job):
         assert mounts[name]["mountPath"] == f"/gcs/{name}"
 
 
+def test_the_command_is_filled_in_as_it_is_written(tools, settings):
+    tools.bash(POD / "jobset.sh", "create", settings(TRAIN="""'--set a="b & \\\\ c" d=1'"""))
+    (replicated,) = yaml.safe_load(tools.calls()[0][-1])["spec"]["replicatedJobs"]
+    (container,) = replicated["template"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"][:2] == ["bash", "-c"]
+    assert container["args"][2].endswith("""--data /gcs/data --set a="b & \\\\ c" d=1\n""")
+
+
 def test_no_setting_is_left_unfilled(jobset):
     assert "${" not in yaml.safe_dump(jobset)
 

@@ -102,6 +102,13 @@ def test_the_largest_components_are_kept():
     assert dice(geometry.rasterize(parts, 100, 100), mask) > 0.97
 
 
+def test_a_component_has_its_place_before_all_smaller_ones():
+    mask = np.zeros((40, 40), bool)
+    mask[2:22, 2:22] = mask[25:29, 2:6] = mask[32, 2:17] = True  # the last is smaller than the second, but longer
+    assert [len(part) for part in geometry.polygons(mask, 20).parts] == [20]
+    assert len(geometry.polygons(mask, 40).parts) == 3
+
+
 def test_masks_at_the_border_and_empty_ones():
     full = np.ones((7, 9), bool)
     np.testing.assert_array_equal(geometry.rasterize(geometry.polygons(full).parts, 7, 9), full)

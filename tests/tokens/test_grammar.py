@@ -186,6 +186,9 @@ def test_slots_take_their_own_tokens_only():
         assert not accepts(segment, wrong), wrong
     assert not accepts(segment, [*point * 10, v.SEP, c]), "no room for another component"
     assert not accepts(segment, [v.NEG, *point])
+    report, last = built("report", 30), v.TEXT_START + SPACE.tokenizer.size - 1
+    assert accepts(report, [v.TEXT_START, last, v.EOS]) and last + 1 < SPACE.vocabulary.size
+    assert not accepts(report, [last + 1, v.EOS]), "a row of the table without a meaning"
 
 
 def test_masks_are_as_many_as_objects():

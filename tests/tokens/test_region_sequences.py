@@ -89,6 +89,8 @@ def test_noise_is_what_it_says():
     near = np.abs(found - boxes).max(axis=1) <= 0.02 + 1e-9
     sized = np.isclose(found[:, 2:] - found[:, :2], 0.2).all(axis=1) & ~near
     assert 0.45 < near.mean() < 0.58 and 0.1 < sized.mean() < 0.3
+    wild = box_noise.noise_boxes(boxes, 500, rng, 2.0)
+    assert (wild[:, 2:] >= wild[:, :2]).all()
     assert box_noise.noise_boxes(np.zeros((0, 4)), 5, rng, 0.05).shape == (5, 4), "without objects all are random"
     classes = np.full(4000, vocabulary.CLASS_START)
     for share, same in ((0.0, 1.0), (1.0, 1 / 6), (0.5, 7 / 12)):

@@ -1,0 +1,1 @@
+"""Measurements that docs/results.md quotes; each is one command."""

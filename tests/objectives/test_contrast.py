@@ -54,7 +54,9 @@ def test_duplicates_are_positives_of_each_other():
 def test_examples_without_a_pair_do_not_exist():
     valid = jnp.arange(B) % 3 > 0
     junk = jnp.where(valid[:, None], A, 7.0)
-    np.testing.assert_allclose(info_nce(junk, T, 10.0, valid=valid)[0], info_nce(A[valid], T[valid], 10.0)[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        info_nce(junk, T, 10.0, valid=valid)[0], info_nce(A[valid], T[valid], 10.0)[0], rtol=1e-5
+    )
     kept = sigmoid_loss(A[valid], T[valid], 10.0, -3.0)
     np.testing.assert_allclose(sigmoid_loss(junk, T, 10.0, -3.0, valid=valid), kept, rtol=1e-5)
     assert info_nce(A, T, 10.0, valid=jnp.zeros(B, bool))[0] == 0
@@ -74,7 +76,7 @@ def test_gradients_are_finite(scale):
 
     a = scale * A.at[0].set(0)
     for gradient in jax.jit(jax.grad(loss, argnums=(0, 1)))(a, jnp.log(scale)):
-        assert jnp.isfinite(gradient).all() and jnp.abs(gradient).max() >= 0
+        assert jnp.isfinite(gradient).all()
 
 
 def test_temperature_is_bounded():

@@ -1,4 +1,4 @@
-"""The set criterion: known values, matching by scipy, what must not matter, and objects or images that are half known."""
+"""The set criterion: known values, matching by scipy, what must not matter, objects and images half known."""
 
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,7 @@
 """Local alignment of words and patches of one pair: the second half of MPMA's GLA (the first is `contrast.info_nce`).
 
-The paper's form is not public; this is our reconstruction, after MGCA (Wang et al., 2022) without its prototypes, with equal
-token weights, and with padding removed from the denominators as well (MGCA only gives it no weight).
+The paper's form is not public; this is our reconstruction, after MGCA (Wang et al., 2022) without its prototypes, with
+equal token weights, and with padding removed from the denominators as well (MGCA only gives it no weight).
 """
 
 import jax
@@ -21,9 +21,10 @@ def local_alignment(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Each word against the patches it attends to, and each patch against its words; within pairs only.
 
-    words `[B, L, D]` and patches `[B, N, D]` (normalised here), masks bool `[B, L]` and `[B, N]`: leave out padding, and
-    words that were hidden from the encoder. Mean over the tokens of a pair, then over pairs that have both, of both sides.
-    About the mean of ln L and ln N where all attend alike. `word_accuracy`: how often a word's own patches fit it best.
+    words `[B, L, D]` and patches `[B, N, D]` (normalised here), masks bool `[B, L]` and `[B, N]`: leave out padding,
+    and words that were hidden from the encoder. Mean over the tokens of a pair, then over pairs that have both, of both
+    sides. About the mean of ln L and ln N where all attend alike. `word_accuracy`: how often a word's own patches fit
+    it best.
     """
     if patch_mask is None:
         patch_mask = jnp.ones(patches.shape[:2], bool)

@@ -1,9 +1,9 @@
 """Linear assignment on the device: every object gets its own query, at the least total cost.
 
-First a few rounds of an auction in which all unassigned objects bid at once (Bertsekas, 1988, with zero increment), then
-shortest augmenting paths for the objects still without a query (Jonker and Volgenant, 1987). Both keep the same invariant,
-that an assigned object's query is its cheapest at the current prices, so the result is optimal however few rounds there
-are. The cost is that of scipy.optimize.linear_sum_assignment up to the rounding of float32.
+First a few rounds of an auction in which all unassigned objects bid at once (Bertsekas, 1988, with zero increment),
+then shortest augmenting paths for the objects still without a query (Jonker and Volgenant, 1987). Both keep the same
+invariant, that an assigned object's query is its cheapest at the current prices, so the result is optimal however few
+rounds there are. The cost is that of scipy.optimize.linear_sum_assignment up to the rounding of float32.
 """
 
 import jax
@@ -71,12 +71,11 @@ def _augment(cost: jax.Array, todo: jax.Array, owner: jax.Array, price: jax.Arra
     `at` is the query settled last, `queries` at the start of a search; `way` leads from a query to the one before it.
     """
     objects, queries = cost.shape
-    query = jnp.arange(queries)
-    root_query = queries
+    query, root_query = jnp.arange(queries), queries
+    order = jnp.argsort(~todo, stable=True).astype(jnp.int32)
 
     def settle(state):
-        todo, owner, price, at, length, distance, way, unsettled = state
-        root = _first(todo, axis=0)
+        done, root, owner, price, at, length, distance, way, unsettled = state
         begins = at == root_query
         here = jnp.minimum(at, queries - 1)
         reduced = cost[jnp.where(begins, root, owner[here])] - price
@@ -96,14 +95,16 @@ def _augment(cost: jax.Array, todo: jax.Array, owner: jax.Array, price: jax.Arra
 
         price = jnp.where(found & ~unsettled, price + distance - length, price)
         _, owner, _ = jax.lax.while_loop(lambda walk: walk[2], step_back, (nearest, owner, found))
-        todo &= ~(found & (jnp.arange(objects) == root))
+        done += found
+        root = jnp.where(found, order[jnp.minimum(done, objects - 1)], root)
         at = jnp.where(found, root_query, nearest)
         unsettled = found | (unsettled & (query != nearest))
-        return todo, owner, price, at, length, jnp.where(found, jnp.inf, distance), way, unsettled
+        return done, root, owner, price, at, length, jnp.where(found, jnp.inf, distance), way, unsettled
 
     nowhere = (jnp.int32(root_query), jnp.float32(0), jnp.full(queries, jnp.inf), jnp.zeros(queries, jnp.int32))
-    start = (todo, owner, price, *nowhere, jnp.ones(queries, bool))
-    return jax.lax.while_loop(lambda state: state[0].any(), settle, start)[1]
+    start = (jnp.int32(0), order[0], owner, price, *nowhere, jnp.ones(queries, bool))
+    count = todo.sum()
+    return jax.lax.while_loop(lambda state: state[0] < count, settle, start)[2]
 
 
 def _assigned(owner: jax.Array, objects: int) -> jax.Array:

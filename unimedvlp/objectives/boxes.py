@@ -1,9 +1,9 @@
 """Boxes: formats, intersection over union (Rezatofighi et al., 2019, for the generalised one), distances.
 
-A box is `(ymin, xmin, ymax, xmax)` or, where a function says "centres", `(y, x, height, width)`, in any one unit; the house
-uses 0..1 of the image. Functions of two sets broadcast their leading axes: `[..., 4]` with `[..., 4]` compares pairs,
-`[..., N, 1, 4]` with `[..., 1, M, 4]` all with all (`pairwise`). Boxes of no or negative extent count as area 0 and give
-finite values and gradients everywhere.
+A box is `(ymin, xmin, ymax, xmax)` or, where a function says "centres", `(y, x, height, width)`, in any one unit; the
+house uses 0..1 of the image. Functions of two sets broadcast their leading axes: `[..., 4]` with `[..., 4]` compares
+pairs, `[..., N, 1, 4]` with `[..., 1, M, 4]` all with all (`pairwise`). Boxes of no or negative extent count as area 0
+and give finite values and gradients everywhere.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def iou(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def giou(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Generalised intersection over union `[...]`, -1..1: iou minus the share of the common hull that neither covers."""
+    """Generalised intersection over union `[...]`, -1..1: iou minus the share of the hull that neither covers."""
     intersection, union = _overlap(a, b)
     low, high = jnp.minimum(a[..., :2], b[..., :2]), jnp.maximum(a[..., 2:], b[..., 2:])
     hull = area(jnp.concatenate([low, high], axis=-1))
@@ -56,7 +56,7 @@ def pairwise(measure: Callable[[jax.Array, jax.Array], jax.Array], a: jax.Array,
 
 
 def tight(masks: jax.Array) -> jax.Array:
-    """The smallest box `[..., 4]`, 0..1, around the true pixels of masks bool `[..., H, W]`; zeros for an empty mask."""
+    """The smallest box `[..., 4]`, 0..1, around the true pixels of masks bool `[..., H, W]`; zeros if empty."""
 
     def span(line: jax.Array) -> tuple[jax.Array, jax.Array]:
         size = line.shape[-1]

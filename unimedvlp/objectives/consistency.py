@@ -1,8 +1,8 @@
 """Teacher-student consistency on unlabelled images: the named alternative to masked image modelling in UniMed.
 
-The paper only says "unsupervised loss"; thresholds and form are our reconstruction, after the usual weak-to-strong scheme:
-an averaged teacher sees the image, the student a stronger augmentation, and only confident teachers teach. Gradient flows
-into the student alone.
+The paper only says "unsupervised loss"; thresholds and form are our reconstruction, after the usual weak-to-strong
+scheme: an averaged teacher sees the image, the student a stronger augmentation, and only confident teachers teach.
+Gradient flows into the student alone.
 """
 
 import jax
@@ -13,7 +13,7 @@ from unimedvlp.objectives.reduce import masked_mean
 
 
 def mask_consistency(student: jax.Array, teacher: jax.Array, *, confidence: float = 0.9) -> jax.Array:
-    """Binary cross-entropy of mask logits `[..., H, W]` where the teacher's probability is beyond `confidence` either way.
+    """Binary cross-entropy of mask logits `[..., H, W]` where the teacher is sure, beyond `confidence`, either way.
 
     0 where the teacher is nowhere confident.
     """
@@ -24,7 +24,7 @@ def mask_consistency(student: jax.Array, teacher: jax.Array, *, confidence: floa
 
 
 def class_consistency(student: jax.Array, teacher: jax.Array, *, confidence: float = 0.7) -> jax.Array:
-    """Cross-entropy of class logits `[..., C]` against the teacher's best class where its probability is beyond `confidence`."""
+    """Cross-entropy of class logits `[..., C]` against the teacher's best class where it is beyond `confidence`."""
     probabilities = jax.nn.softmax(jax.lax.stop_gradient(teacher).astype(jnp.float32))
     best = jnp.argmax(probabilities, axis=-1)
     losses = optax.softmax_cross_entropy_with_integer_labels(student.astype(jnp.float32), best)

@@ -1,9 +1,9 @@
-"""Contrast between two embeddings of each example: InfoNCE (CLIP, Radford et al., 2021) and sigmoid (SigLIP, Zhai et al., 2023).
+"""Contrast of an example's two embeddings: InfoNCE (CLIP, Radford et al., 2021), sigmoid (SigLIP, Zhai et al., 2023).
 
-These are the plain forms, with the whole `[B, B]` matrix at once; `ring` has the same losses for large global batches.
-Examples of the same `group` (an int per example; all different by default) are positives of each other, so that a report
-which occurs twice in a batch is no negative of itself. Examples that are not `valid` (no pair, or padding) are neither
-anchors nor negatives. Embeddings are expected at unit length (`unit`).
+These are the plain forms, with the whole `[B, B]` matrix at once; `ring_contrast` has them for large global batches.
+Examples of the same `group` (an int per example; all different by default) are positives of each other, so that a
+report which occurs twice in a batch is no negative of itself. Examples that are not `valid` (no pair, or padding) are
+neither anchors nor negatives. Embeddings are expected at unit length (`unit`).
 """
 
 import jax
@@ -67,7 +67,8 @@ def sigmoid_loss(
 ) -> jax.Array:
     """Sigmoid loss of embeddings a and b `[B, D]`: a yes or no for every pair, summed over pairs, a mean over examples.
 
-    Logits are `scale` times the inner products plus `bias`; B ln 2 for logits of 0. SigLIP starts at scale 10, bias -10.
+    Logits are `scale` times the inner products plus `bias`; B ln 2 for logits of 0.
+    SigLIP starts at scale 10 and bias -10.
     """
     positive, known, valid = _pairs(len(a), groups, valid)
     logits = scale * similarities(a, b) + bias

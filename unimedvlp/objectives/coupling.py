@@ -1,4 +1,4 @@
-"""Agreement of the two decoders of UniMed (the form is our reconstruction; the paper only says that they are coupled)."""
+"""Agreement of UniMed's two decoders. The form is our reconstruction; the paper only says that they are coupled."""
 
 import jax
 import jax.numpy as jnp

@@ -1,8 +1,9 @@
 """The set criterion: every object is matched to a query of its own, and each layer's predictions are scored.
 
-Form and numbers follow the public code of X-Decoder and Mask2Former, which UniMed's decomposed decoder resembles (its own
-are not published): matching by class probability, mask and dice on sampled points, box distance; losses on all layers,
-summed. Box-only objects teach masks by projections and images without annotations teach nothing: our reconstruction.
+Form and numbers follow the public code of X-Decoder and Mask2Former, which UniMed's decomposed decoder resembles (its
+own are not published): matching by class probability, mask and dice on sampled points, box distance; losses on all
+layers, summed. Box-only objects teach masks by projections and images without annotations teach nothing: our
+reconstruction.
 """
 
 from collections.abc import Mapping
@@ -28,16 +29,16 @@ def set_criterion(
     """Unweighted loss terms, summed over the N layers, and the queries matched to the objects, `[N, B, K]` int32.
 
     Args:
-      predictions: `class` logits `[N, B, Q, C + 1]`, the last for "no object"; optional `mask` logits `[N, B, Q, H, W]`;
-        optional `box` corners `[N, B, Q, 4]`.
+      predictions: `class` logits `[N, B, Q, C + 1]`, the last for "no object"; optional `mask` logits
+        `[N, B, Q, H, W]`; optional `box` corners `[N, B, Q, 4]`.
       targets: `class` int32 `[B, K]`, `box` `[B, K, 4]`, `object_mask` bool `[B, K]`; with mask predictions also `mask`
         `[B, K, h, w]` (0 or 1) and `has_mask` bool `[B, K]`, False for objects of which only the box is known; optional
         `annotated` bool `[B]`, False for images whose objects nobody has marked (True with no object is a negative).
       points: sampled points a mask.
       weights: of the matching costs, by the names of the terms.
 
-    Terms: `class`; with masks `mask`, `dice`, `projection`; with boxes `l1`, `giou` (1 - GIoU). Means over objects of the
-    whole batch, 0 where there are none. Padded objects are matched to Q. With all class logits equal, `class` is
+    Terms: `class`; with masks `mask`, `dice`, `projection`; with boxes `l1`, `giou` (1 - GIoU). Means over objects of
+    the whole batch, 0 where there are none. Padded objects are matched to Q. With all class logits equal, `class` is
     N ln(C + 1).
     """
     layers = predictions["class"].shape[0]

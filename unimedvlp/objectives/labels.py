@@ -8,7 +8,7 @@ from unimedvlp.objectives.reduce import masked_mean
 
 
 def class_loss(logits: jax.Array, classes: jax.Array, labelled: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Cross-entropy of logits `[B, C]` against classes int `[B]`, over the examples `labelled` (bool `[B]`), and accuracy.
+    """Cross-entropy of logits `[B, C]` against classes int `[B]`, and accuracy, over `labelled` examples (bool `[B]`).
 
     ln C at initialisation.
     """
@@ -19,7 +19,7 @@ def class_loss(logits: jax.Array, classes: jax.Array, labelled: jax.Array) -> tu
 
 
 def finding_loss(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Binary cross-entropy of logits `[B, G]` against labels float `[B, G]`, over the known ones (nan = unknown), and accuracy.
+    """Binary cross-entropy of logits `[B, G]` against labels float `[B, G]`, and accuracy, over known ones (not nan).
 
     Labels between 0 and 1 are soft targets. ln 2 at initialisation.
     """

@@ -1,7 +1,8 @@
 """Masked modelling: which words and patches are hidden, and how well they are restored.
 
-All functions are pure in (arrays, rng) with static shapes. Text is masked by whole words (BERT; MRM, Zhou et al., 2023, hides
-half of them and always writes [MASK]); images by random patches (MAE, He et al., 2022) or blocks (SimMIM, Xie et al., 2022).
+All functions are pure in (arrays, rng) with static shapes. Text is masked by whole words (BERT; MRM, Zhou et al., 2023,
+hides half of them and always writes [MASK]); images by random patches (MAE, He et al., 2022) or blocks (SimMIM, Xie et
+al., 2022).
 """
 
 import jax
@@ -14,8 +15,8 @@ from unimedvlp.objectives.tokens import token_loss
 def word_index(ids: jax.Array, eligible: jax.Array, starts: jax.Array) -> jax.Array:
     """The word `[B, L]` int32 that each token belongs to, -1 for tokens that are never masked.
 
-    ids int32 `[B, L]`; eligible bool `[B, L]`, False for specials and padding; starts bool `[V]`, True for ids with which
-    a word begins. All True masks single tokens instead of words. A first word without its start counts as a word.
+    ids int32 `[B, L]`; eligible bool `[B, L]`, False for specials and padding; starts bool `[V]`, True for ids with
+    which a word begins. All True masks single tokens instead of words. A first word without its start counts as a word.
     """
     begins = eligible & (starts[ids] | ~jnp.pad(eligible, ((0, 0), (1, 0)))[:, :-1])
     return jnp.where(eligible, jnp.cumsum(begins, axis=1) - 1, -1)
@@ -34,9 +35,10 @@ def mask_words(
 ) -> tuple[jax.Array, jax.Array]:
     """Hides max(1, round(ratio * words)) words of each text, all tokens of a word together.
 
-    ids int32 `[B, L]` and words `[B, L]` of `word_index`. A hidden token is written as `mask_id`, except that it stays as it
-    is with probability `keep` and becomes a uniform id of `swap_range` (low, high; exclusive) with probability `swap` (BERT:
-    0.1 each). Returns the new ids and which tokens are to be restored, bool `[B, L]`; a text without words keeps all.
+    ids int32 `[B, L]` and words `[B, L]` of `word_index`. A hidden token is written as `mask_id`, except that it stays
+    as it is with probability `keep` and becomes a uniform id of `swap_range` (low, high; exclusive) with probability
+    `swap` (BERT: 0.1 each). Returns the new ids and which tokens are to be restored, bool `[B, L]`; a text without
+    words keeps all.
     """
     length = ids.shape[1]
     order, fate, replacement = jax.random.split(rng, 3)
@@ -57,7 +59,7 @@ def mask_words(
 def masked_language_loss(
     logits: jax.Array, ids: jax.Array, hidden: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Cross-entropy of logits `[B, L, V]` against the original ids `[B, L]`, over the hidden tokens only; ln V at the start."""
+    """Cross-entropy of logits `[B, L, V]` against the original ids `[B, L]`, over hidden tokens only; ln V at first."""
     loss, metrics = token_loss(logits, ids, hidden)
     return loss, {"masked_token_accuracy": metrics["token_accuracy"]}
 
@@ -65,8 +67,8 @@ def masked_language_loss(
 def random_patches(rng: jax.Array, batch: int, patches: int, ratio: float) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Hides the same number of patches of every image: `round(ratio * N)`.
 
-    Returns `keep` int32 `[B, visible]`, the patches that the encoder sees; `restore` int32 `[B, N]`, the place of each patch
-    in the sequence (visible ones, then mask tokens), to gather the decoder's input with; `hidden` bool `[B, N]`.
+    Returns `keep` int32 `[B, visible]`, the patches that the encoder sees; `restore` int32 `[B, N]`, the place of each
+    patch in the sequence (visible ones, then mask tokens), to gather the decoder's input with; `hidden` bool `[B, N]`.
     """
     visible = patches - round(ratio * patches)
     order = jnp.argsort(jax.random.uniform(rng, (batch, patches)), axis=1)

@@ -63,7 +63,7 @@ def focal(logits: jax.Array, targets: jax.Array, *, alpha: float = 0.25, gamma: 
 
 
 def pairwise_bce(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """`point_bce` of every prediction `[B, Q, P]` with every target `[B, K, P]`: `[B, Q, K]`, as two matrix products."""
+    """`point_bce` of every prediction `[B, Q, P]` with every target `[B, K, P]`: `[B, Q, K]`, by two products."""
     logits, points = logits.astype(jnp.float32), logits.shape[-1]
     yes, no = jax.nn.softplus(-logits), jax.nn.softplus(logits)
     return (_meet(yes, targets) + _meet(no, 1 - targets)) / points

@@ -1,7 +1,7 @@
 """Optimising prompts in the shareable space: UniDCP's third certain ingredient, in our reconstruction of its terms.
 
-Only the idea is the paper's. Share: both modalities of a study ask for the same slots. Pull: chosen keys come closer to their
-query (L2P, Wang et al., 2022). Balance: the batch as a whole uses all slots.
+Only the idea is the paper's. Share: both modalities of a study ask for the same slots. Pull: chosen keys come closer to
+their query (L2P, Wang et al., 2022). Balance: the batch as a whole uses all slots.
 """
 
 import jax
@@ -27,10 +27,11 @@ def prompt_terms(
       temperature: of the softmax over slots.
       valid: bool `[B]`, False for studies that lack a modality.
 
-    Known values: `share` is 0 where both queries agree, and about 1 / (D temperature^2) for random ones of D dimensions;
-    `pull` is 0 where queries meet the chosen keys, at most 2; `balance` is 0 for even use and ln S for a single slot.
-    Metrics: `prompt_agreement`, how often both queries rank the same slot first; `prompt_usage`, the share of slots that
-    are first for at least one query of the batch.
+    Known values: `share` is 0 where both queries agree, and about 1 / (D temperature^2) for random ones of D
+    dimensions; `pull` is 0 where queries meet the chosen keys, at most 2; `balance` is 0 for even use and ln S for a
+    single slot.
+    Metrics: `prompt_agreement`, how often both queries rank the same slot first; `prompt_usage`, the share of slots
+    that are first for at least one query of the batch.
     """
     valid = jnp.ones(len(image), bool) if valid is None else valid
     image, text = image.astype(jnp.float32), text.astype(jnp.float32)

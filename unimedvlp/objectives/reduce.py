@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 
 def masked_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
-    """Mean of values `[...]` weighted by `weights` (bool or float, broadcast to their shape): float32, 0 if none counts.
+    """Mean of values `[...]` weighted by `weights` (bool or float, broadcast to them): float32, 0 if none counts.
 
     A value of weight 0 may be anything, also not finite.
     """

@@ -1,11 +1,11 @@
 """Every example of one side meets every example of the other, with no more than a tile of pairs at a time on a device.
 
-Each device keeps its rows; the visitors travel round the batch axes of the mesh (`ppermute`) together with what is being
-summed up for them, and are at home again after one turn. Memory is linear in the local batch and does not grow with the
-number of devices.
+Each device keeps its rows; the visitors travel round the batch axes of the mesh (`ppermute`) together with what is
+being summed up for them, and are at home again after one turn. Memory is linear in the local batch and does not grow
+with the number of devices.
 
-The mesh is the one that is active where the function is traced (`parallel.rules.activate`, `jax.set_mesh`); without one,
-or without batch axes in it, everything happens on one device, in tiles.
+The mesh is the one that is active where the function is traced (`parallel.rules.activate`, `jax.set_mesh`); without
+one, or without batch axes in it, everything happens on one device, in tiles.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAME = PartitionSpec()  # the same on every device
 
 
 def spread(local: Callable, inputs: tuple, in_specs: Any, out_specs: Any) -> Any:
-    """`local(*inputs, axes)` on every device, with specs `EACH` and `SAME` as for `jax.shard_map`; axes () on one device."""
+    """`local(*inputs, axes)` on every device; specs `EACH` and `SAME` as for `jax.shard_map`. () without a mesh."""
     if not set(BATCH_AXES) <= set(jax.sharding.get_abstract_mesh().axis_names):
         return local(*inputs, ())
     return jax.shard_map(lambda *args: local(*args, BATCH_AXES), in_specs=in_specs, out_specs=out_specs)(*inputs)
@@ -36,7 +36,7 @@ def spread(local: Callable, inputs: tuple, in_specs: Any, out_specs: Any) -> Any
 def turn(
     meet: Callable[[Side, Side], tuple[Side, Side]], rows: Side, visitors: Side, axes: Axes, tile: int
 ) -> tuple[Side, Side]:
-    """One turn of the ring inside `spread`: both sides, as `meet` (rows `[b]`, visitors `[t]`, t <= tile) leaves them."""
+    """One turn, inside `spread`: both sides as `meet` (rows `[b]`, visitors `[t]`, t <= tile) leaves them."""
     size = len(jax.tree.leaves(visitors)[0])
     tile = max(t for t in range(1, min(tile, size) + 1) if size % t == 0)
     ways = jax.lax.axis_size(axes) if axes else 1

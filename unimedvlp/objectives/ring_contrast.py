@@ -1,6 +1,6 @@
 """The losses of `contrast` for global batches that no device should hold: the same values and gradients, in a ring.
 
-The backward pass goes round once more instead of keeping logits, so memory stays linear in the local batch (see `ring`).
+The backward pass goes round once more instead of keeping logits, so memory is linear in the local batch (see `ring`).
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ _sigmoid.defvjp(_sigmoid_forward, _sigmoid_backward)
 
 
 def _gradients(slope: Callable, rows: Side, visitors: Side, scale, bias, cotangent, tile: int):
-    """Gradients of both sides, scale and bias; `slope` `[b, t]` is the derivative of the examples' summed loss by the logits."""
+    """Gradients of both sides, scale and bias; `slope` `[b, t]` is how the summed losses change with the logits."""
 
     def local(rows, visitors, scale, bias, cotangent, axes):
         def meet(rows, visitors):
@@ -166,8 +166,8 @@ def _product(g: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def _no_softmax(side: Side) -> Side:
-    """A softmax over nothing yet: the largest logit, the sum of exponentials below it; of the positives the number, the sum
-    of logits and the largest."""
+    """A softmax over nothing yet: the largest logit, the sum of exponentials below it; of the positives the number, the
+    sum of logits and the largest."""
     zero = _zeros(side)
     return {"top": zero + NEVER, "sum": zero, "positives": zero, "target": zero, "best": zero + NEVER}
 

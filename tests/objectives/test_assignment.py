@@ -34,7 +34,7 @@ def random_masks(batch, objects):
     return mask
 
 
-@pytest.mark.parametrize(("queries", "objects"), [(1, 1), (7, 7), (30, 4), (30, 12), (24, 24)])
+@pytest.mark.parametrize(("queries", "objects"), [(1, 1), (30, 12), (24, 24)])
 @pytest.mark.parametrize("kind", ["ties", "random", "one order", "far"])
 def test_costs_as_little_as_scipys(kind, queries, objects):
     shape = (64, queries, objects)

@@ -14,6 +14,7 @@ IDS = np.array(
 )
 ELIGIBLE = IDS >= 10
 WORDS = np.array([[-1, 0, 0, 1, 1, 1, 1, -1, -1, -1], [-1] * 10, [0, 0, -1, 1, 1, 2, 3, 4, 5, 6]])
+image_loss = jax.jit(masked.masked_image_loss, static_argnums=3)
 mask_words = jax.jit(masked.mask_words, static_argnames=("ratio", "mask_id", "keep", "swap", "swap_range"))
 
 
@@ -90,19 +91,19 @@ def test_patches_lie_row_by_row():
 def test_image_loss_is_one_at_the_start_and_zero_at_the_end():
     image = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
     _, _, hidden = masked.random_patches(jax.random.key(0), 2, 16, 0.75)
-    np.testing.assert_allclose(masked.masked_image_loss(jnp.zeros((2, 16, 48)), image, hidden, 4), 1, rtol=1e-5)
+    np.testing.assert_allclose(image_loss(jnp.zeros((2, 16, 48)), image, hidden, 4), 1, rtol=1e-5)
     patches = np.asarray(masked.patchify(image, 4), np.float64)
     target = (patches - patches.mean(-1, keepdims=True)) / patches.std(-1, keepdims=True)
-    assert masked.masked_image_loss(target, image, hidden, 4) < 1e-8
+    assert image_loss(target, image, hidden, 4) < 1e-8
     junk = jnp.where(hidden[..., None], target + 0.5, 99.0)
-    np.testing.assert_allclose(masked.masked_image_loss(junk, image, hidden, 4), 0.25, rtol=1e-4)
+    np.testing.assert_allclose(image_loss(junk, image, hidden, 4), 0.25, rtol=1e-4)
 
 
 def test_patches_of_one_grey_have_finite_gradients():
     def loss(predicted):
         return masked.masked_image_loss(predicted, jnp.full((1, 8, 8, 1), 128, jnp.uint8), jnp.ones((1, 4), bool), 4)
 
-    value, gradient = jax.value_and_grad(loss)(jnp.zeros((1, 4, 16)))
+    value, gradient = jax.jit(jax.value_and_grad(loss))(jnp.zeros((1, 4, 16)))
     assert value == 0 and jnp.isfinite(gradient).all()
 
 
@@ -112,5 +113,5 @@ def test_pixel_loss_sees_only_hidden_pixels():
     pixels = np.kron(hidden, np.ones((1, 4, 4)))[..., None] > 0
     predicted = np.where(pixels, image + 0.25, 9.0)
     np.testing.assert_allclose(masked.masked_pixel_loss(predicted, image, hidden), 0.25, rtol=1e-5)
-    gradient = jax.grad(masked.masked_pixel_loss)(jnp.asarray(predicted, jnp.float32), image, hidden)
+    gradient = jax.jit(jax.grad(masked.masked_pixel_loss))(jnp.asarray(predicted, jnp.float32), image, hidden)
     np.testing.assert_array_equal(np.asarray(gradient) != 0, np.broadcast_to(pixels, image.shape))

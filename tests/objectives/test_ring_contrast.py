@@ -34,7 +34,7 @@ def dense(request):
     return request.param, jax.tree.leaves(run(*ring_runs.inputs()))
 
 
-@pytest.mark.parametrize("tile", [1, 5, 8, 100])
+@pytest.mark.parametrize("tile", [5, 100])
 def test_tiles_on_one_device_equal_the_plain_loss(dense, tile):
     name, expected = dense
     found = jax.tree.leaves(jax.jit(ring_runs.gradients(ring_contrast, name, tile=tile))(*ring_runs.inputs()))

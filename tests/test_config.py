@@ -15,6 +15,8 @@ def example():
 
 def test_override_and_reload(tmp_path):
     c = example()
+    config.override(c, ["optimizer.learning_rate=5e-4"])
+    assert c.optimizer.learning_rate == 5e-4
     config.override(c, ["optimizer.learning_rate=0.1", "steps=20", "views=[3]"])
     config.save(c, tmp_path)
     assert config.reload(tmp_path).to_dict() == {"steps": 20, "optimizer": {"learning_rate": 0.1}, "views": [3]}

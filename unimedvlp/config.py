@@ -41,6 +41,8 @@ def override(config: ml_collections.ConfigDict, assignments: Iterable[str]) -> N
         for i, part in enumerate(parts):
             parent, node = node, _child(node, part, ".".join(parts[:i]))
         value = yaml.safe_load(text)
+        if isinstance(value, str) and isinstance(node, float):
+            value = _number(value)  # YAML reads 5e-4 as text
         try:
             parent[parts[-1]] = value
         except TypeError as error:
@@ -80,6 +82,13 @@ def _child(node: Any, part: str, where: str) -> Any:
     if part not in node:
         raise _unknown(part, list(node), where)
     return node[part]
+
+
+def _number(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _unknown(key: str, known: list[str], where: str) -> UserError:

@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
-            "steps": 2400,
+            "steps": 1500,
             "batch": 32,
             "accumulate": 1,
             "ema": 0.998,
@@ -82,9 +82,9 @@ def get_config() -> ConfigDict:
                     "limit": 1200,
                 },
             },
-            "evaluate_every": 400,
+            "evaluate_every": 300,
             "best": "report/cider",
-            "save_every": 400,
+            "save_every": 300,
             "keep": 2,
             "log_every": 50,
             "on_nonfinite": "stop",

@@ -43,7 +43,9 @@ class Evaluator:
         """Predictions, and the samples that they are of: all but those cut by a limit or set aside as unreadable."""
         choices, found = self.task.choices(self.space), {}
         for batch in self.batches():
-            batch = global_batch({key: batch[key] for key in batch if key not in ("dataset", "task", "segment")}, self.mesh)
+            batch = global_batch(
+                {key: batch[key] for key in batch if key not in ("dataset", "task", "segment")}, self.mesh
+            )
             outputs, index, valid = jax.device_get(self._step(params, batch))
             for row, place, real in zip(outputs, index, valid, strict=True):
                 if real and choices:

@@ -24,7 +24,10 @@ class System(Protocol):
         """Parameters, boxed with their logical axis names."""
 
     def loss(self, params: Params, batch: Batch, rng: jax.Array, *, train: bool) -> tuple[jax.Array, Metrics]:
-        """All passes and objectives: a float32 scalar, and every term by name."""
+        """All passes and objectives: a float32 scalar, and every term by name.
+
+        A system with running statistics keeps them as `params["statistics"]` and returns the new ones under "statistics".
+        """
 
     def generate(self, params: Params, batch: Batch, rng: jax.Array, method: Method, length: int) -> jax.Array:
         """Response ids `[B, length]` for the prompts of a batch."""

@@ -1,8 +1,9 @@
-"""Baseline: image and text encoders, joint self-attention over both, and the composed decoder; one loss over tokens.
+"""Baseline: image and text encoders, joint self-attention over both, and the composed decoder.
 
 Ours, no paper's: the plainest system that serves every task of the house whose answer is a sequence. Passes in order:
 every view through a ViT, the context through a text encoder, both through a stack of joint self-attention, then the decoder
-reads the prompt and is taught the response.
+reads the prompt and is taught the response. Two terms beside the token loss ask the image features alone, standardised over
+the batch, which words and which classes the responses hold: without them a small encoder looks at nothing for a long time.
 """
 
 import dataclasses
@@ -18,11 +19,13 @@ from unimedvlp import config as configs
 from unimedvlp.models.attention import padding_mask
 from unimedvlp.models.composed_decoder import ComposedDecoder
 from unimedvlp.models.generate import Method, generate
-from unimedvlp.models.layers import EMBEDDING, named, token_table
+from unimedvlp.models.layers import EMBEDDING, dense, named, token_table
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.stack import Block, Stack
+from unimedvlp.models.standardise import Standardise
 from unimedvlp.models.text_encoder import TextEncoder
 from unimedvlp.models.vit import ViT
+from unimedvlp.objectives.bag import bag_loss, bag_targets, standardise
 from unimedvlp.objectives.tokens import token_loss, weigh
 from unimedvlp.systems.base import Batch, Metrics, Params
 from unimedvlp.tokens.vocabulary import MASK, PAD, Vocabulary
@@ -62,27 +65,58 @@ class Model(nn.Module):
         self.kind = self.param("kind", named(EMBEDDING, None, "embed"), (2, self.width))
         self.fusion = Stack(Block(parent=None, **shared), self.fusion_depth, self.remat)
         self.decoder = ComposedDecoder(depth=self.decoder_depth, max_length=self.max_response, **tokens)
+        self.statistics = Standardise()
+        self.bag = dense(self.width, ("embed", None), self.dtype)
+        self.bag_bias = self.param("bag_bias", named(nn.initializers.zeros, "vocab"), (self.vocab,))
+
+    def see(self, batch: Batch, deterministic: bool = True) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
+        """Standardised image tokens `[B, V * (1 + N), D]` of all views, their mask, and the new running statistics."""
+        image, mask = self.image(batch["image"], batch["view_mask"], deterministic=deterministic)
+        image, statistics = self.statistics(image, mask, deterministic=deterministic)
+        return image, mask, statistics
+
+    def bag_logits(self, image: jax.Array, image_mask: jax.Array) -> jax.Array:
+        """Scores `[B, V]` of the tokens that the responses may hold, from the mean image token, float32."""
+        weight = image_mask[..., None] / jnp.maximum(image_mask.sum(1), 1)[:, None, None]
+        pooled = standardise((image * weight).sum(1), image_mask.any(1))
+        return self.decoder.logits(self.bag(pooled.astype(image.dtype))[:, None])[:, 0] + self.bag_bias
 
     def encode(self, batch: Batch, deterministic: bool = True) -> tuple[jax.Array, jax.Array]:
         """Memory `[B, N, D]` and its mask `[B, N]`: tokens of the present views, then of the context."""
-        image, image_mask = self.image(batch["image"], batch["view_mask"], deterministic=deterministic)
+        return self.join(*self.see(batch, deterministic)[:2], batch, deterministic)
+
+    def join(
+        self, image: jax.Array, image_mask: jax.Array, batch: Batch, deterministic: bool = True
+    ) -> tuple[jax.Array, jax.Array]:
+        """The memory from image tokens and the batch's context."""
         text = self.text(batch["text"], batch["text_mask"], deterministic=deterministic)
         kind = self.kind.astype(image.dtype)
         states = jnp.concatenate([image + kind[0], text + kind[1]], axis=1)
         mask = jnp.concatenate([image_mask, batch["text_mask"]], axis=1)
         return self.fusion(states, padding_mask(mask), deterministic=deterministic), mask
 
-    def responses(self, batch: Batch, given: jax.Array, deterministic: bool = True) -> jax.Array:
+    def taught(self, batch: Batch, given: jax.Array, deterministic: bool = True):
+        """Logits of the response `[B, R, V]` (see `responses`), of the bag of tokens `[B, V]`, and the running statistics."""
+        image, mask, statistics = self.see(batch, deterministic)
+        memory = self.join(image, mask, batch, deterministic)
+        return self.responses(batch, given, memory, deterministic), self.bag_logits(image, mask), statistics
+
+    def responses(
+        self, batch: Batch, given: jax.Array, memory: tuple[jax.Array, jax.Array], deterministic: bool = True
+    ) -> jax.Array:
         """Float32 logits `[B, R, V]` of the response, with `given` `[B, R]` as the response tokens read so far."""
-        memory, memory_mask = self.encode(batch, deterministic)
         length = batch["prompt"].shape[1]
         ids = jnp.concatenate([batch["prompt"], given[:, :-1]], axis=1)
         mask = jnp.concatenate([batch["prompt_mask"], batch["response"][:, :-1] != PAD], axis=1)
         segment = batch["segment"][:, :-1] if "segment" in batch else None
-        hidden = self.decoder.hidden(ids, mask, memory, memory_mask, segment_ids=segment, deterministic=deterministic)
+        hidden = self.decoder.hidden(ids, mask, *memory, segment_ids=segment, deterministic=deterministic)
         last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
         first = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
         return self.decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))
+
+    def first(self, batch: Batch) -> jax.Array:
+        """Logits `[B, V]` of the first response token."""
+        return self.responses(batch, batch["response"], self.encode(batch))[:, 0]
 
     def start(self, batch: Batch, length: int):
         """An empty decoder cache of `length` tokens over the batch's memory."""
@@ -96,16 +130,19 @@ class Model(nn.Module):
 @dataclasses.dataclass(frozen=True)
 class Baseline:
     """Pure functions over the model. `corruption` hides that share of the response tokens that the decoder reads in training
-    (after pix2seq), so that it looks at the image; `per` and `smoothing` as in `token_loss`."""
+    (after pix2seq), so that it looks at the image; `per` and `smoothing` as in `token_loss`; `words` and `classes` weigh the
+    bag of tokens."""
 
     model: Model
+    words: float = 1.0
+    classes: float = 1.0
     corruption: float = 0.0
     smoothing: float = 0.0
     per: str = "token"
 
     def init(self, rng: jax.Array, batch: Batch) -> Params:
         """Parameters, boxed with their logical axis names."""
-        return self.model.init(rng, batch, batch["response"], method=Model.responses)["params"]
+        return self.model.init(rng, batch, batch["response"], method=Model.taught)["params"]
 
     def loss(self, params: Params, batch: Batch, rng: jax.Array, *, train: bool) -> tuple[jax.Array, Metrics]:
         """Token loss of the response."""
@@ -114,15 +151,19 @@ class Baseline:
         if train and self.corruption:
             hidden = jax.random.bernoulli(corruption, self.corruption, given.shape) & (batch["response_weight"] > 0)
             given = jnp.where(hidden, MASK, given)
-        logits = self.model.apply(
-            {"params": params}, batch, given, not train, rngs={"dropout": dropout}, method=Model.responses
+        logits, bag, statistics = self.model.apply(
+            {"params": params}, batch, given, not train, rngs={"dropout": dropout}, method=Model.taught
         )
         smoothing = self.smoothing if train else 0.0
-        loss, metrics = token_loss(
-            logits, batch["response"], batch["response_weight"], smoothing=smoothing, per=self.per
-        )
-        total, logged = weigh({"tokens": loss}, {})
-        return total, metrics | logged
+        response, weights = batch["response"], batch["response_weight"]
+        loss, metrics = token_loss(logits, response, weights, smoothing=smoothing, per=self.per)
+        last = jnp.max(jnp.where(batch["prompt_mask"], jnp.arange(batch["prompt"].shape[1]), 0), axis=1)
+        asked = jnp.take_along_axis(batch["prompt"], last[:, None], axis=1)[:, 0]
+        targets = bag_targets(asked, response, weights, self.model.vocab)
+        words, classes = bag_loss(bag, targets, batch["view_mask"].any(1))
+        terms = {"tokens": loss, "words": words, "classes": classes}
+        total, logged = weigh(terms, {"words": self.words, "classes": self.classes})
+        return total, metrics | logged | {"statistics": statistics}
 
     def generate(self, params: Params, batch: Batch, rng: jax.Array, method: Method, length: int) -> jax.Array:
         """Response ids `[B, length]`."""
@@ -134,9 +175,9 @@ class Baseline:
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token."""
-        given = jnp.zeros((batch["prompt"].shape[0], 1), jnp.int32)
-        batch = {key: value for key, value in batch.items() if key != "segment"} | {"response": given}
-        return self.model.apply({"params": params}, batch, given, method=Model.responses)[:, 0]
+        batch = {key: value for key, value in batch.items() if key != "segment"}
+        batch["response"] = jnp.zeros((batch["prompt"].shape[0], 1), jnp.int32)
+        return self.model.apply({"params": params}, batch, method=Model.first)
 
 
 def from_config(options: Mapping[str, Any], vocabulary: Vocabulary, image_size: int, views: int) -> Baseline:

@@ -15,6 +15,7 @@ from unimedvlp import config as configs
 from unimedvlp.errors import UserError
 from unimedvlp.training import trees
 
+STATISTICS = "statistics/"  # running statistics among the parameters, see `make_train_step`
 SCHEDULES = ("cosine", "linear", "constant")
 
 
@@ -51,8 +52,10 @@ class Optimizer:
     multipliers: tuple[tuple[re.Pattern, float], ...]
 
     def trainable(self, params: dict) -> dict:
-        """The parameters that are not frozen, as a nested dict."""
-        return trees.prune(params, lambda path: _factor(path, self.multipliers) != 0)
+        """The parameters that are not frozen, as a nested dict; running statistics are not trained either."""
+        return trees.prune(
+            params, lambda path: not path.startswith(STATISTICS) and _factor(path, self.multipliers) != 0
+        )
 
     def check(self, params: dict) -> None:
         """Raises UserError for a multiplier that matches no parameter or if all are frozen."""

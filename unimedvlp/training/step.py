@@ -39,13 +39,16 @@ def make_train_step(
 
     The EMA decays by min(ema_decay, (1 + n) / (10 + n)) at its n-th update, so early averages forget the initial values.
 
-    Metrics, all float32 scalars: those of `system.loss`, and loss, grad_norm (before clipping), learning_rate, finite.
+    Running statistics that `system.loss` returns among its metrics under "statistics" replace the parameters of that name
+    (the mean over the microbatches); these have no gradient and no optimiser state.
+
+    Metrics, all float32 scalars: the others of `system.loss`, and loss, grad_norm (before clipping), learning_rate, finite.
     """
 
     def gradients(params: dict, batch: Any, rng: jax.Array) -> tuple[dict, Metrics]:
         def loss_of(trainable: dict) -> tuple[jax.Array, Metrics]:
             loss, metrics = system.loss(trees.override(params, trainable), batch, rng, train=True)
-            return loss, _float32({**metrics, "loss": loss})
+            return loss, _float32({"statistics": {}, **metrics, "loss": loss})
 
         return jax.grad(loss_of, has_aux=True)(optimizer.trainable(params))
 
@@ -69,9 +72,11 @@ def make_train_step(
             trainable = optax.apply_updates(trainable, updates)
             done = state.step - state.skipped
             ema = None if state.ema is None else _average(state.ema, trainable, ema_decay, done)
+            statistics = {"statistics": metrics.pop("statistics")}
             norm = optax.global_norm(grads)
             finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm)
-            new = state.replace(params=trees.override(state.params, trainable), opt_state=opt_state, ema=ema)
+            params = trees.override(trees.override(state.params, trainable), statistics)
+            new = state.replace(params=params, opt_state=opt_state, ema=ema)
             kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
             state = kept.replace(step=state.step + 1, skipped=state.skipped + ~finite)
             rate = optimizer.schedule(done)
@@ -94,6 +99,7 @@ def make_eval_step(system: Any, mesh: Mesh, *, rules: Rules = RULES) -> Callable
     def step(params: dict, batch: Any) -> Metrics:
         with activate(mesh, rules):
             loss, metrics = system.loss(params, batch, jax.random.key(0), train=False)
+            metrics.pop("statistics", None)
             return _float32({**metrics, "loss": loss})
 
     return jax.jit(step, out_shardings=replicated(mesh))
@@ -110,4 +116,4 @@ def _average(ema: dict, params: dict, decay: float, done: jax.Array) -> dict:
 
 
 def _float32(metrics: dict[str, Any]) -> Metrics:
-    return {name: jnp.asarray(value, jnp.float32) for name, value in metrics.items()}
+    return jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), metrics)

@@ -24,7 +24,7 @@ from unimedvlp.evaluation.baselines import pixels
 from unimedvlp.evaluation.evaluator import Evaluator
 from unimedvlp.models.generate import Beam, Greedy, Method, TopP
 from unimedvlp.parallel.mesh import make_mesh
-from unimedvlp.parallel.multihost import batch_share
+from unimedvlp.parallel.multihost import barrier, batch_share, process_zero
 from unimedvlp.records import Record
 from unimedvlp.tasks.base import Reference, Samples, Task
 from unimedvlp.tokens import text
@@ -48,14 +48,16 @@ class Run:
 
     @classmethod
     def create(cls, config: ml_collections.ConfigDict, workdir: Path, data: Path) -> "Run":
-        """For training: the token space of the working directory, or a new one from the training split."""
-        if (workdir / SPACE_FILE).is_file():
-            space = TokenSpace.load(workdir)
-        else:
-            space = make_space(config, data)
-            space.save(workdir)
-        configs.save(config, workdir)
-        return cls._of(config, workdir, data, space)
+        """For training: the token space of the working directory, or a new one from the training split.
+
+        Only process 0 writes; the others read what it wrote.
+        """
+        if process_zero():
+            if not (workdir / SPACE_FILE).is_file():
+                make_space(config, data).save(workdir)
+            configs.save(config, workdir)
+        barrier(f"{workdir} holds config and token space")
+        return cls._of(config, workdir, data, TokenSpace.load(workdir))
 
     @classmethod
     def load(cls, workdir: Path, data: Path, overrides: Sequence[str] = ()) -> "Run":

@@ -9,6 +9,7 @@ from typing import Any
 from launch.assemble import Run
 from launch.main import run
 from unimedvlp import config as configs
+from unimedvlp.errors import UserError
 from unimedvlp.parallel import multihost
 from unimedvlp.training.loop import train
 from unimedvlp.training.state import TrainState
@@ -32,6 +33,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--data", default=Path("data"), type=Path, help="folder of the prepared data sets")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="override keys of the config")
     options = parser.parse_args(argv)
+    for name, path in (("--workdir", options.workdir), ("--data", options.data)):
+        if ":/" in str(path):
+            raise UserError(f"{name} {path}: buckets are read and written through a mount (gcsfuse); give its folder")
     multihost.initialize()
     config = configs.load(options.config)
     configs.override(config, options.set)

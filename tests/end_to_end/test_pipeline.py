@@ -89,6 +89,7 @@ def test_predict_writes_reports_answers_and_summaries(workdir, data, tmp_path, c
         (["evaluate", "--workdir", "WORKDIR", "--data", "/nowhere"], "is no prepared data set"),
         (["train", "--config", CONFIG, "--workdir", "W", "--set", "stps=3"], "did you mean 'steps'"),
         (["train", "--config", "configs/nothing.py", "--workdir", "W"], "no config file"),
+        (["train", "--config", CONFIG, "--workdir", "gs://bucket/run"], "through a mount"),
         (["trian"], "did you mean 'train'"),
     ],
 )

@@ -26,7 +26,9 @@ def test_targets_of_packed_rows():
     words = np.zeros((3, V))
     words[0, [TEXT_START + 1, TEXT_START + 3]] = 0.5
     np.testing.assert_array_equal(TARGETS["words"], words)
-    named = {name: [tuple(map(int, place)) for place in np.argwhere(TARGETS[name])] for name in ("positive", "negative")}
+    named = {
+        name: [tuple(map(int, place)) for place in np.argwhere(TARGETS[name])] for name in ("positive", "negative")
+    }
     assert named == {"positive": [(0, 130), (1, 131), (2, 140)], "negative": [(1, 128)]}
 
 

@@ -87,7 +87,11 @@ def test_it_learns_its_batch_and_says_it():
             lambda p: SYSTEM.loss(p, BATCH, jax.random.key(1), train=True), has_aux=True
         )(params)
         updates, state = tx.update(grads, state)
-        return optax.apply_updates(params, updates) | {"statistics": metrics["statistics"]}, state, metrics["loss/tokens"]
+        return (
+            optax.apply_updates(params, updates) | {"statistics": metrics["statistics"]},
+            state,
+            metrics["loss/tokens"],
+        )
 
     params, state = PARAMS, tx.init(PARAMS)
     for _ in range(250):

@@ -1,6 +1,7 @@
 """The training step on one device: accumulation, averaging, freezing, steps that are not finite."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -92,6 +93,31 @@ def test_an_update_that_is_not_finite_is_left_out_and_counted():
     jax.tree.map(np.testing.assert_array_equal, expected, host(state))
     state, metrics = step(state, batch_at(2))
     assert metrics["finite"] == 1 and state.step == 3 and state.skipped == 1
+
+
+class Counting(Still):
+    """Keeps the running mean of its inputs among the parameters."""
+
+    def init(self, rng, batch):
+        return {**super().init(rng, batch), "statistics": {"mean": jnp.zeros(3)}}
+
+    def loss(self, params, batch, rng, *, train):
+        own = {name: value for name, value in params.items() if name != "statistics"}
+        loss, metrics = super().loss(own, batch, rng, train=train)
+        mean = 0.5 * params["statistics"]["mean"] + 0.5 * batch["x"].mean(0)
+        return loss, metrics | {"statistics": {"mean": mean}}
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_running_statistics_replace_their_parameters(accumulate):
+    step, state = made(Counting(), ema_decay=0.9, accumulate=accumulate)
+    assert "statistics" not in state.ema
+    expected = np.zeros(3)
+    for i in range(3):
+        state, metrics = step(state, batch_at(i))
+        expected = 0.5 * expected + 0.5 * np.asarray(batch_at(i)["x"]).mean(0)
+    np.testing.assert_allclose(state.params["statistics"]["mean"], expected, rtol=1e-5, atol=1e-6)
+    assert "statistics" not in metrics and state.evaluation_params["statistics"]["mean"].shape == (3,)
 
 
 def test_random_bits_depend_on_the_step():

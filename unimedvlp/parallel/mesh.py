@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh
 
 from unimedvlp.errors import UserError
@@ -20,7 +21,8 @@ def make_mesh(spec: Mapping[str, int] | None = None, devices: Sequence[jax.Devic
     Args:
       spec: size of each axis; an axis not named has size 1, and one axis may be -1 for "the devices that are left".
         None or empty puts every device on `data`.
-      devices: the devices to use; all of `jax.devices()` by default.
+      devices: the devices to use; all of `jax.devices()` by default. Over several slices `replica` runs across them, so
+        that only its collectives leave a slice.
 
     Raises:
       UserError: for an unknown axis, more than one -1, or sizes that do not use exactly the devices at hand.
@@ -45,4 +47,12 @@ def make_mesh(spec: Mapping[str, int] | None = None, devices: Sequence[jax.Devic
     if free:
         sizes[free[0]] = count // named
     shape = tuple(sizes[axis] for axis in AXES)
-    return jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=devices)
+    types = (AxisType.Auto,) * len(AXES)
+    slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if slices == 1:
+        return jax.make_mesh(shape, AXES, axis_types=types, devices=devices)
+    if sizes["replica"] % slices:
+        raise UserError(f"mesh: replica={sizes['replica']} on {slices} slices; it must be a multiple of {slices}")
+    inside = (sizes["replica"] // slices, *shape[1:])
+    across = (slices, *(1 for _ in shape[1:]))
+    return Mesh(mesh_utils.create_hybrid_device_mesh(inside, across, devices), AXES, axis_types=types)

@@ -51,19 +51,24 @@ class Comparison:
         return found
 
     def verdict(self) -> list[str]:
-        """One sentence a headline metric: whether the model is above every trivial baseline, and above shuffled images."""
+        """One line a headline metric: whether the model is above every trivial baseline, and above shuffled images."""
         gains, lines = self.gains(), []
+        rivals = [name for name, entrant in self.entrants.items() if entrant.trivial]
         for metric in self.task.headline:
+            if metric in self.task.descriptive:
+                continue
             parts = []
-            for title, names in (
-                ("every trivial baseline", [n for n, e in self.entrants.items() if e.trivial]),
-                ("its own shuffled-image control", [n for n in self.entrants if n == SHUFFLED]),
-            ):
-                if names:
-                    worst = min(names, key=lambda name: gains[name][metric].low)
-                    gain = gains[worst][metric]
-                    word = "above" if gain.low > 0 else "below" if gain.high < 0 else "not separated from"
-                    parts.append(f"{word} {title} ({gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] on {worst!r})")
+            for all_of_them, names in (("every trivial baseline", rivals), ("shuffled images", [SHUFFLED])):
+                found = {name: gains[name][metric] for name in names if name in gains}
+                if found:
+                    strongest = min(found, key=lambda name: found[name].low)
+                    gain = found[strongest]
+                    text = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+                    if gain.low > 0:
+                        parts.append(f"above {all_of_them} (by {text} at least, over {strongest})")
+                    else:
+                        word = "below" if gain.high < 0 else "not separated from"
+                        parts.append(f"{word} {strongest} ({text})")
             lines.append(f"{metric}: " + "; ".join(parts))
         return lines
 

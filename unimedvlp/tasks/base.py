@@ -62,6 +62,7 @@ class Task:
     needs: ClassVar[tuple[str, ...]]  # record fields that must not be empty
     shows: ClassVar[tuple[str, ...]]  # "images" and/or "text": what the encoder sees
     headline: ClassVar[tuple[str, ...]]  # names of the metrics that a table shows; the first one leads
+    descriptive: ClassVar[tuple[str, ...]] = ()  # those of them that describe predictions rather than judge them
     tunes: ClassVar[bool] = False  # whether `metrics` looks at predictions on validation
 
     def units(self, record: Record) -> Sequence[Any]:

@@ -23,6 +23,7 @@ class Report(Task):
     needs = ("images", "findings")
     shows = ("images",)
     headline = ("bleu_1", "bleu_4", "rouge_l", "cider", "f1_macro", "f1_micro", "distinct")
+    descriptive = ("distinct",)
     clean: str = ""
     max_words: int = 60
 

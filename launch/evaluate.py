@@ -22,6 +22,7 @@ from unimedvlp.evaluation.bootstrap import Value
 from unimedvlp.evaluation.comparison import MODEL, Comparison, compare
 from unimedvlp.evaluation.page import Page, Row
 from unimedvlp.evaluation.samples import Sample
+from unimedvlp.evaluation.tables import markdown
 from unimedvlp.parallel import multihost
 from unimedvlp.records import Record
 from unimedvlp.tasks.base import Reference
@@ -31,7 +32,7 @@ from unimedvlp.training.metrics_file import read_metrics
 EXAMPLE = """example:
   unimedvlp evaluate --workdir runs/synthetic --data data --split test
 
-The page lies at WORKDIR/evaluation/SPLIT/index.html; beside it results.json and one predictions file a task."""
+The page lies at WORKDIR/evaluation/SPLIT/index.html; beside it results.json, results.md and one predictions file a task."""
 SHOWN = 12  # samples on the page
 
 
@@ -66,6 +67,7 @@ def evaluate(parts: Run, split: str, which: str, names: Sequence[str], out: Path
     params = placed(parts, load_params(parts.workdir, which))
     page = Page(f"Evaluation of {parts.workdir.name}", f"{split} split, {which} weights of {parts.workdir.name}")
     results: dict[str, Any] = {}
+    tables = []
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
         tally = Tally()
@@ -79,11 +81,14 @@ def evaluate(parts: Run, split: str, which: str, names: Sequence[str], out: Path
             "gains": {row: _plain(values) for row, values in comparison.gains().items()},
         }
         _print_table(name, comparison, scores)
+        verdict = "".join(f"- {line}\n" for line in comparison.verdict())
+        tables.append(f"## {name}\n\n{markdown(scores, comparison.task.headline, MODEL)}\n{verdict}")
         source = parts.source(name, split)
         _write_predictions(out / f"{name}.jsonl", comparison, source)
         _add_section(page, name, comparison, scores, source, tally)
     _add_training(page, parts)
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (out / "results.md").write_text("\n".join(tables))
     return page.write(out / "index.html")
 
 

@@ -22,7 +22,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
-            "steps": 1000,
+            "steps": 500,
             "batch": 32,
             "accumulate": 1,
             "ema": 0.99,
@@ -70,7 +70,7 @@ def get_config() -> ConfigDict:
             },
             "evaluate_every": 0,
             "best": "report/cider",
-            "save_every": 250,
+            "save_every": 125,
             "keep": 2,
             "log_every": 20,
             "on_nonfinite": "stop",

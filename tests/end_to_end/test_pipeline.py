@@ -39,6 +39,7 @@ def test_evaluate_writes_page_results_and_predictions(workdir, data, capsys):
     assert "<script" not in page and "http://" not in page.replace("http://www.w3.org", "") and "data:image" in page
     results = json.loads((out / "results.json").read_text())
     assert set(results) == set(names)
+    assert "| best constant by CIDEr |" in (out / "results.md").read_text()
     constant = results["report"]["scores"]["best constant by CIDEr"]
     assert constant["cider"]["low"] <= constant["cider"]["value"] <= constant["cider"]["high"]
     assert "model, images shuffled" not in results["summarise"]["scores"]  # it sees no image

@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
 def read_study(paths: Sequence[Path], question: str = "", text: str = "", modality: str | None = None) -> Record:
     """A record of image files (PNG, JPEG, DICOM), a question and findings; what is not known stays empty."""
     loaded = [image_io.load_image_file(path) for path in paths]
-    known = next((image.modality for image in loaded if image.modality), "")
+    known = next((image.modality for image in loaded if image.modality != "other"), "")
     return Record(
         study_id="study",
         images=tuple(image_io.encode_png(image.pixels) for image in loaded),

@@ -9,6 +9,7 @@ from small_run import CONFIG, SMALL
 
 from data_pipelines.read import PreparedSplit
 from launch.main import main
+from launch.predict import read_study
 from unimedvlp.training.metrics_file import read_metrics
 
 
@@ -48,12 +49,20 @@ def test_evaluate_writes_page_results_and_predictions(workdir, data, capsys):
     assert {row["study_id"] for row in rows} == studies and all("report" in row["truth"] for row in rows)
 
 
+def test_modality_comes_from_the_file_else_it_is_a_radiograph(tmp_path):
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
+    (tmp_path / "b.dcm").write_bytes(pytest.importorskip("pydicom").examples.get_path("ct").read_bytes())
+    assert read_study([tmp_path / "a.png"]).modality == "xray"
+    assert read_study([tmp_path / "b.dcm"]).modality == "ct"
+    assert read_study([tmp_path / "b.dcm"], modality="mr").modality == "mr"
+    assert read_study([], text="Clear lungs.").modality == "text"
+
+
 @pytest.mark.parametrize("kind", ["png", "jpg", "dicom"])
 def test_predict_reads_png_jpeg_and_dicom(workdir, tmp_path, capsys, kind):
     picture = np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))
     path = tmp_path / f"image.{kind}"
     if kind == "dicom":
-        pytest.importorskip("pydicom").examples.get_path("ct").read_bytes()
         path.write_bytes(pytest.importorskip("pydicom").examples.get_path("ct").read_bytes())
     else:
         path.write_bytes(cv2.imencode(f".{kind}", picture)[1].tobytes())

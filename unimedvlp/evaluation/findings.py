@@ -124,6 +124,7 @@ def agreement(rows: Sequence[dict[str, str]]) -> str:
 
 
 def main() -> None:
+    """Print the agreement of the labeller with the MeSH tags."""
     parser = argparse.ArgumentParser(description="agreement of the rule-based labeller with the MeSH tags of IU X-Ray")
     parser.add_argument("--source", type=Path, required=True, help="folder with indiana_reports.csv")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from unimedvlp.tokens import text
 from unimedvlp.tokens.space import FILE as SPACE_FILE
 from unimedvlp.tokens.space import TokenSpace
 
+LABELS_FILE = "labels.json"  # the findings that the training records are labelled with
 METHODS = {"greedy": Greedy, "top_p": TopP, "beam": Beam}
 
 
@@ -54,6 +56,11 @@ class Run:
         """
         if process_zero():
             if not (workdir / SPACE_FILE).is_file():
+                names = {
+                    name for entry in train_entries(config, data) for record in entry.source for name in record.labels
+                }
+                workdir.mkdir(parents=True, exist_ok=True)
+                (workdir / LABELS_FILE).write_text(json.dumps(sorted(names), indent=1) + "\n")
                 make_space(config, data).save(workdir)
             configs.save(config, workdir)
         barrier(f"{workdir} holds config and token space")
@@ -71,6 +78,10 @@ class Run:
         spec = configs.build(BatchSpec, config.data.spec, "data.spec")
         system = systems.build(config.system, space.vocabulary, spec.image_size, spec.views)
         return cls(config, Path(workdir), Path(data), space, system, make_mesh(config.mesh), spec)
+
+    def labels(self) -> list[str]:
+        """The findings that the training records are labelled with."""
+        return json.loads((self.workdir / LABELS_FILE).read_text())
 
     def train_batches(self) -> inputs.Batches:
         """This host's training batches, by step."""

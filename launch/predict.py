@@ -111,8 +111,7 @@ def _classify(parts: Run, params: Any, study: Record) -> dict[str, Any]:
     found: dict[str, Any] = {}
     first = jax.jit(parts.system.first_logits)
     if multi:
-        taken = {name for task in single for name in task.classes}
-        names = multi.classes or [name for name in parts.space.vocabulary.classes if name not in taken]
+        names = multi.classes or parts.labels()
         asked = dataclasses.replace(study, labels=dict.fromkeys(names, NEGATIVE))
         sequences = [multi.sequence(asked, name, parts.space) for name in names]
         said = _probabilities(first(params, _batch(parts, multi, sequences, study)), multi.choices(parts.space))

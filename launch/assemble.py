@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,11 @@ class Run:
         """
         if process_zero():
             if not (workdir / SPACE_FILE).is_file():
-                names = {
-                    name for entry in train_entries(config, data) for record in entry.source for name in record.labels
-                }
+                entries = train_entries(config, data)
+                names = {name for entry in entries for record in entry.source for name in record.labels}
                 workdir.mkdir(parents=True, exist_ok=True)
                 (workdir / LABELS_FILE).write_text(json.dumps(sorted(names), indent=1) + "\n")
-                make_space(config, data).save(workdir)
+                make_space(entries, config.tokenizer).save(workdir)
             configs.save(config, workdir)
         barrier(f"{workdir} holds config and token space")
         return cls._of(config, workdir, data, TokenSpace.load(workdir))
@@ -156,10 +155,9 @@ def train_entries(config: ml_collections.ConfigDict, data: Path) -> list[inputs.
     return entries
 
 
-def make_space(config: ml_collections.ConfigDict, data: Path) -> TokenSpace:
+def make_space(entries: Sequence[inputs.Entry], tokenizer_options: Mapping[str, Any]) -> TokenSpace:
     """The token space of a run: a named tokenizer or one trained on the training records, and all class names met there."""
-    entries = train_entries(config, data)
-    options = dict(config.tokenizer)
+    options = dict(tokenizer_options)
     folder = options.pop("folder", "")
     if folder:
         tokenizer = text.load(folder)

@@ -1,19 +1,17 @@
 """`unimedvlp prepare`: read a data set as its owner ships it and write records that every task and system can use."""
 
 import argparse
-import csv
 import dataclasses
 from collections import defaultdict
 from pathlib import Path
 
 import rich
 import rich.progress
-from rich.markup import escape
 from rich.table import Table
 
 from data_pipelines import datasets
 from data_pipelines.builder import DONE, folder_of, prepare
-from data_pipelines.summary import SET_ASIDE, Summary
+from launch.summary import summary
 from unimedvlp.errors import UserError
 
 EXAMPLE = """examples:
@@ -43,8 +41,8 @@ def main(argv: list[str]) -> int:
     def progress(items):
         return rich.progress.track(items, f"{builder.name}/{protocol}", total=total, transient=True)
 
-    summary = prepare(builder, args.source, args.out, protocol, args.limit, args.overwrite, progress)
-    _show(summary, folder)
+    prepare(builder, args.source, args.out, protocol, args.limit, args.overwrite, progress)
+    summary(folder)
     print(f"{'already there; --overwrite makes it anew' if there else 'done'}: {folder}")
     return 0
 
@@ -100,36 +98,3 @@ def _list() -> None:
             )
             table.add_row(name if not i else "", builder.licence if not i else "", protocol, rule.about + fewer)
     rich.print(table)
-
-
-def _show(summary: Summary, folder: Path) -> None:
-    table = Table("split", "records", "images", "questions", "boxes", "patients", f"expected {summary.counted}")
-    for split, counts in summary.splits.items():
-        numbers = [f"{counts[key]:,}" for key in ("records", "images", "questions", "boxes", "patients")]
-        expected = summary.expected.get(split)
-        mark = "" if expected in (None, counts[summary.counted]) else "  differs"
-        table.add_row(split, *numbers, "" if expected is None else f"{expected:,}{mark}")
-    print(f"{summary.name} {summary.version}, protocol {summary.protocol}: {summary.about}. {summary.licence}")
-    rich.print(table)
-    if summary.leaks:
-        print(f"warning: this split shares patients or images: {summary.leaks}")
-    elif summary.shared_images:
-        print(f"warning: {summary.shared_images} images are in more than one split, byte for byte")
-    if summary.not_in_protocol:
-        print(f"{summary.not_in_protocol:,} records are no part of the protocol")
-    if summary.set_aside:
-        examples = _examples(folder)
-        aside = Table("set aside", "count", "for example")
-        for reason, count in summary.set_aside.items():
-            aside.add_row(escape(reason), f"{count:,}", escape(examples[reason]))
-        rich.print(aside)
-        print(f"all of them: {folder / SET_ASIDE}")
-
-
-def _examples(folder: Path) -> dict[str, str]:
-    """{reason: the first study and file that it befell}"""
-    found: dict[str, str] = defaultdict(str)
-    with (folder / SET_ASIDE).open(newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["reason"], f"{row['study_id']} {row['where']}".strip())
-    return found

@@ -21,7 +21,6 @@ class MultiView(nn.Module):
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
 
-    @nn.compact
     def __call__(
         self, image: jax.Array, view_mask: jax.Array, *, deterministic: bool = True
     ) -> tuple[jax.Array, jax.Array]:
@@ -29,12 +28,19 @@ class MultiView(nn.Module):
 
         Tokens of absent views are zero. Raises UserError for more views than `views`.
         """
+        return self.place(self.encoder(self.pixels(image), deterministic=deterministic), view_mask)
+
+    def pixels(self, image: jax.Array) -> jax.Array:
+        """image uint8 [B, V, H, W, C] -> normalised views, float32 [B * V, H, W, C]."""
+        pixels = image.reshape(-1, *image.shape[2:]).astype(jnp.float32) / 255
+        return (pixels - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+
+    @nn.compact
+    def place(self, tokens: jax.Array, view_mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Encoded views [B * V, T, D], view_mask bool [B, V] -> tokens of the study [B, V * T, D] and their mask."""
         b, v = view_mask.shape
         if v > self.views:
             raise UserError(f"a batch has {v} views, the model was made for {self.views}: set views to {v}")
-        pixels = image.reshape(b * v, *image.shape[2:]).astype(jnp.float32) / 255
-        pixels = (pixels - jnp.asarray(self.mean)) / jnp.asarray(self.std)
-        tokens = self.encoder(pixels, deterministic=deterministic)
         _, n, d = tokens.shape
         place = self.param("view", named(EMBEDDING, None, "embed"), (self.views, d))[:v, None]
         tokens = tokens.reshape(b, v, n, d) + place.astype(tokens.dtype)

@@ -36,18 +36,12 @@ class TextEncoder(nn.Module):
     remat: str = "none"
     unroll: int = 1
 
-    @nn.compact
-    def __call__(self, ids: jax.Array, mask: jax.Array, *, deterministic: bool = True) -> jax.Array:
-        """ids int32 [B, L], mask bool [B, L] (True on tokens) -> [B, L, D]; raises UserError if L > max_length."""
-        length = ids.shape[1]
-        if length > self.max_length:
-            raise UserError(f"text of {length} tokens, the encoder was made for {self.max_length}: raise max_length")
-        table = token_table(self.vocab, self.width, self.dtype) if self.table is None else self.table
+    def setup(self) -> None:
+        self.tokens = token_table(self.vocab, self.width, self.dtype) if self.table is None else self.table
         shape = (self.max_length, self.width)
-        positions = self.param("positions", named(EMBEDDING, "position", "embed"), shape)
-        x = table(ids) + positions[:length].astype(self.dtype)
-        x = layer_norm(self.eps, self.dtype, name="embedding_norm")(x)
-        x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
+        self.positions = self.param("positions", named(EMBEDDING, "position", "embed"), shape)
+        self.embedding_norm = layer_norm(self.eps, self.dtype)
+        self.drop = nn.Dropout(self.dropout)
         block = Block(
             self.width,
             self.heads,
@@ -59,5 +53,20 @@ class TextEncoder(nn.Module):
             implementation=self.implementation,
             parent=None,
         )
-        stack = Stack(block, self.depth, self.remat, self.unroll, name="layers")
-        return stack(x, padding_mask(mask), deterministic=deterministic)
+        self.layers = Stack(block, self.depth, self.remat, self.unroll)
+
+    def __call__(self, ids: jax.Array, mask: jax.Array, *, deterministic: bool = True) -> jax.Array:
+        """ids int32 [B, L], mask bool [B, L] (True on tokens) -> [B, L, D]; raises UserError if L > max_length."""
+        return self.encode(self.embed(ids), mask, deterministic=deterministic)
+
+    def embed(self, ids: jax.Array) -> jax.Array:
+        """The first half of a call: ids int32 [B, L] -> token embeddings with their positions [B, L, D]."""
+        length = ids.shape[1]
+        if length > self.max_length:
+            raise UserError(f"text of {length} tokens, the encoder was made for {self.max_length}: raise max_length")
+        return self.tokens(ids) + self.positions[:length].astype(self.dtype)
+
+    def encode(self, x: jax.Array, mask: jax.Array, *, deterministic: bool = True) -> jax.Array:
+        """The second half: embeddings [B, L, D], also such as are no tokens; mask bool [B, L] -> [B, L, D]."""
+        x = self.drop(self.embedding_norm(x.astype(self.dtype)), deterministic=deterministic)
+        return self.layers(x, padding_mask(mask), deterministic=deterministic)

@@ -81,22 +81,15 @@ class ViT(nn.Module):
     remat: str = "none"
     unroll: int = 1
 
-    @nn.compact
-    def __call__(self, image: jax.Array, *, deterministic: bool = True) -> jax.Array:
-        """image float [B, H, W, C], already normalised -> tokens [B, 1 + N, D], the class token first.
-
-        Raises UserError for an unknown stem and for an image whose sides are not multiples of the patch.
-        """
+    def setup(self) -> None:
         if self.stem not in STEMS:
             raise UserError(f"stem {self.stem!r} is unknown: use one of {tuple(STEMS)}")
-        if image.shape[1] % self.patch or image.shape[2] % self.patch:
-            raise UserError(f"image of {image.shape[1:3]} pixels is not a multiple of patch {self.patch}: resize it")
-        x = STEMS[self.stem](self.patch, self.width, self.dtype, name="stem")(image.astype(self.dtype))
-        x = x + self._positions(x.shape[1:3]).astype(self.dtype)
-        x = x.reshape(x.shape[0], -1, self.width)
-        cls = self.param("class_token", named(EMBEDDING, None, "embed"), (1, self.width))
-        x = jnp.concatenate([jnp.broadcast_to(cls.astype(self.dtype), (x.shape[0], 1, self.width)), x], axis=1)
-        x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
+        self.patches = STEMS[self.stem](self.patch, self.width, self.dtype, name="stem")
+        stored = (self.image_size[0] // self.patch, self.image_size[1] // self.patch)
+        init = named(lambda _, shape: sincos_positions(stored, shape[1]), "position", "embed")
+        self.positions = self.param("positions", init, (stored[0] * stored[1], self.width))
+        self.class_token = self.param("class_token", named(EMBEDDING, None, "embed"), (1, self.width))
+        self.drop = nn.Dropout(self.dropout)
         block = Block(
             self.width,
             self.heads,
@@ -107,14 +100,29 @@ class ViT(nn.Module):
             implementation=self.implementation,
             parent=None,
         )
-        return Stack(block, self.depth, self.remat, self.unroll, name="layers")(x, deterministic=deterministic)
+        self.layers = Stack(block, self.depth, self.remat, self.unroll)
 
-    def _positions(self, grid: tuple[int, int]) -> jax.Array:
-        """Learned positions of a grid, [h, w, D], which begin as sines and cosines."""
+    def __call__(self, image: jax.Array, *, deterministic: bool = True) -> jax.Array:
+        """image float [B, H, W, C], already normalised -> tokens [B, 1 + N, D], the class token first.
+
+        Raises UserError for an unknown stem and for an image whose sides are not multiples of the patch.
+        """
+        return self.encode(self.embed(image), deterministic=deterministic)
+
+    def embed(self, image: jax.Array) -> jax.Array:
+        """The first half of a call: image float [B, H, W, C] -> patches with their positions [B, N, D]."""
+        if image.shape[1] % self.patch or image.shape[2] % self.patch:
+            raise UserError(f"image of {image.shape[1:3]} pixels is not a multiple of patch {self.patch}: resize it")
+        x = self.patches(image.astype(self.dtype))
         stored = (self.image_size[0] // self.patch, self.image_size[1] // self.patch)
-        init = named(lambda _, shape: sincos_positions(stored, shape[1]), "position", "embed")
-        positions = self.param("positions", init, (stored[0] * stored[1], self.width))
-        return resize_positions(positions.reshape(*stored, self.width), grid)
+        x = x + resize_positions(self.positions.reshape(*stored, self.width), x.shape[1:3]).astype(self.dtype)
+        return x.reshape(x.shape[0], -1, self.width)
+
+    def encode(self, x: jax.Array, *, deterministic: bool = True) -> jax.Array:
+        """The second half: any tokens [B, N, D], such as visible patches or prompts -> [B, 1 + N, D], the class token first."""
+        cls = jnp.broadcast_to(self.class_token.astype(self.dtype), (x.shape[0], 1, self.width))
+        x = self.drop(jnp.concatenate([cls, x.astype(self.dtype)], axis=1), deterministic=deterministic)
+        return self.layers(x, deterministic=deterministic)
 
 
 def sincos_positions(grid: tuple[int, int], width: int) -> jax.Array:

@@ -14,19 +14,26 @@ IMPLEMENTATIONS = ("xla", "cudnn")
 
 
 def attention(
-    q: jax.Array, k: jax.Array, v: jax.Array, *, mask: jax.Array | None = None, implementation: str = "xla"
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    *,
+    mask: jax.Array | None = None,
+    bias: jax.Array | None = None,
+    implementation: str = "xla",
 ) -> jax.Array:
     """Attention of q [B, T, H, Dh] over k, v [B, S, H, Dh] -> [B, T, H, Dh], softmax in float32.
 
-    `mask` is bool, broadcastable to [B, H, T, S]; a query with nothing to look at gives zeros.
+    `mask` is bool, broadcastable to [B, H, T, S]; a query with nothing to look at gives zeros. `bias`, broadcastable to the
+    same, is added to the scaled scores.
     "xla" runs everywhere; "cudnn" is the fused kernel of NVIDIA GPUs (bfloat16 or float16 only).
     Raises UserError for an unknown implementation.
     """
     if implementation not in IMPLEMENTATIONS:
         raise UserError(f"attention implementation {implementation!r} is unknown: use one of {IMPLEMENTATIONS}")
     if mask is None:
-        return jax.nn.dot_product_attention(q, k, v, implementation=implementation)
-    out = jax.nn.dot_product_attention(q, k, v, mask=mask, implementation=implementation)
+        return jax.nn.dot_product_attention(q, k, v, bias=bias, implementation=implementation)
+    out = jax.nn.dot_product_attention(q, k, v, bias=bias, mask=mask, implementation=implementation)
     sees_something = jnp.swapaxes(mask.any(-1, keepdims=True), 1, 2)  # [B, T, H, 1]
     return jnp.where(sees_something, out, 0)
 

@@ -37,8 +37,8 @@ def named(init: nn.initializers.Initializer, *axes: str | None) -> nn.initialize
 
 
 def constrain(x: jax.Array) -> jax.Array:
-    """The activation constraint of a block, for x [B, T, D]; does nothing without a mesh."""
-    return nn.with_logical_constraint(x, ("batch", "sequence", "embed"))
+    """The activation constraint of a block, for x [B, T, D] or a map [B, H, W, D]; does nothing without a mesh."""
+    return nn.with_logical_constraint(x, ("batch", "sequence", *[None] * (x.ndim - 3), "embed"))
 
 
 def layer_norm(eps: float, dtype: Any, axis: str | None = "embed", name: str | None = None) -> nn.LayerNorm:
@@ -114,17 +114,31 @@ class MultiHeadAttention(nn.Module):
         self.query, self.key, self.value = project(), project(), project()
         self.out = JoinHeads(self.width, self.dtype)
 
-    def __call__(self, q_in: jax.Array, k_in: jax.Array, v_in: jax.Array, mask: jax.Array | None = None) -> jax.Array:
-        """q_in [B, T, D], k_in and v_in [B, S, D'], mask broadcastable to [B, H, T, S] -> [B, T, D]."""
-        return self.attend(q_in, *self.keys_values(k_in, v_in), mask)
+    def __call__(
+        self,
+        q_in: jax.Array,
+        k_in: jax.Array,
+        v_in: jax.Array,
+        mask: jax.Array | None = None,
+        bias: jax.Array | None = None,
+    ) -> jax.Array:
+        """q_in [B, T, D], k_in and v_in [B, S, D'], mask and bias broadcastable to [B, H, T, S] -> [B, T, D]."""
+        return self.attend(q_in, *self.keys_values(k_in, v_in), mask, bias)
 
     def keys_values(self, k_in: jax.Array, v_in: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Projected keys and values, each [B, S, H, Dh]: what a cache keeps."""
         return self.key(k_in), self.value(v_in)
 
-    def attend(self, q_in: jax.Array, k: jax.Array, v: jax.Array, mask: jax.Array | None = None) -> jax.Array:
+    def attend(
+        self,
+        q_in: jax.Array,
+        k: jax.Array,
+        v: jax.Array,
+        mask: jax.Array | None = None,
+        bias: jax.Array | None = None,
+    ) -> jax.Array:
         """q_in [B, T, D] over already projected k, v [B, S, H, Dh] -> [B, T, D]."""
-        return self.out(attention(self.query(q_in), k, v, mask=mask, implementation=self.implementation))
+        return self.out(attention(self.query(q_in), k, v, mask=mask, bias=bias, implementation=self.implementation))
 
 
 class Mlp(nn.Module):

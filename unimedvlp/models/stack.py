@@ -155,12 +155,17 @@ class Stack(nn.Module):
         return self.norm(x) if self.block.pre_norm else x
 
     def _scan(self, body: Callable, in_axes: Any) -> Callable:
-        return nn.scan(
-            body,
-            variable_axes={"params": 0},
-            split_rngs={"params": True, "dropout": True},
-            in_axes=in_axes,
-            length=self.depth,
-            unroll=self.unroll,
-            metadata_params={nn.PARTITION_NAME: "layers"},
-        )
+        return scan_layers(body, self.depth, in_axes, self.unroll)
+
+
+def scan_layers(body: Callable, depth: int, in_axes: Any = (), unroll: int = 1) -> Callable:
+    """`body(module, carry, *inputs)` as a loop over `depth` layers, whose parameters are stacked on a "layers" axis."""
+    return nn.scan(
+        body,
+        variable_axes={"params": 0},
+        split_rngs={"params": True, "dropout": True},
+        in_axes=in_axes,
+        length=depth,
+        unroll=unroll,
+        metadata_params={nn.PARTITION_NAME: "layers"},
+    )

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,11 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class BatchSpec:
-    """The shapes of a batch: V `views` of `image_size` pixels square with C `channels`; L, P and R tokens."""
+    """The shapes of a batch: V `views` of `image_size` pixels square with C `channels`; L, P and R tokens.
+
+    A batch carries annotations where they are asked for: K `objects` an image, their masks of `mask_size` pixels square, and
+    the values of G `labels`, findings by name (see `slots.annotations`).
+    """
 
     image_size: int
     views: int
@@ -27,17 +31,33 @@ class BatchSpec:
     prompt_length: int
     response_length: int
     resize: str = "squash"  # or "letterbox", which keeps the shape of the image
+    objects: int = 0
+    mask_size: int = 0
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.mask_size and not self.objects:
+            raise UserError("data.spec: mask_size needs objects, the number of slots for them")
 
     @property
     def image_shape(self) -> tuple[int, int, int, int]:
         """`[V, H, W, C]` of one example."""
         return self.views, self.image_size, self.image_size, self.channels
 
+    @property
+    def annotated(self) -> bool:
+        """Whether batches carry annotations."""
+        return bool(self.objects or self.labels)
+
+    def plain(self) -> "BatchSpec":
+        """The same without annotations, for predictions."""
+        return dataclasses.replace(self, objects=0, mask_size=0, labels=())
+
 
 @dataclasses.dataclass(frozen=True)
 class Example:
     """One row of a batch: images uint8 `[V, H, W, C]` (zeros where `view_mask` `[V]` is False), one or more sequences about
-    them, and where it comes from. Only a row's first sequence may have a context."""
+    them, where it comes from, and its annotations. Only a row's first sequence may have a context."""
 
     images: np.ndarray
     view_mask: np.ndarray
@@ -46,6 +66,7 @@ class Example:
     dataset: int
     index: int
     valid: bool = True
+    annotations: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # of `slots.annotations`
 
 
 class Tally:
@@ -81,7 +102,9 @@ def collate(examples: Sequence[Example], spec: BatchSpec, tally: Tally | None = 
     """Stack B examples into a batch: fixed shapes, absence masked.
 
     The first sequence of a row gives `prompt`, and its response begins `response`; further ones follow there whole, prompt
-    and response, as long as they fit. `response_weight` is 1 on what must be said, 0 on their prompts and on padding;
+    and response, as long as they fit. `target` is what must be said at each place of the response, which is the response
+    itself but for sequences that ask for something else; `response_weight` is how much it counts, 1 unless the sequence says
+    otherwise, 0 on prompts and on padding;
     `segment` `[B, P + R]` counts the sequences from 1 (0 on padding), so that attention can keep them apart.
     A context or first response that is too long is cut at its end and counted in `tally`. A cut response has no EOS, so that
     the model is not taught to stop early. A prompt is never cut: UserError.
@@ -96,10 +119,16 @@ def collate(examples: Sequence[Example], spec: BatchSpec, tally: Tally | None = 
         raise UserError(
             f"a prompt has {longest} tokens; set prompt_length to at least that (it is {spec.prompt_length})"
         )
+    tally.count(
+        "object or outline without a place in the response", sum(s.dropped for e in examples for s in e.sequences)
+    )
     text, text_mask = _pad([first.context for first in firsts], spec.text_length)
     prompt, prompt_mask = _pad([first.prompt for first in firsts], spec.prompt_length)
     rows = [_row(e.sequences, spec.response_length) for e in examples]
-    response, weight, segment = (_pad([row[k] for row in rows], spec.response_length)[0] for k in range(3))
+    response, target, segment = (_pad([row[k] for row in rows], spec.response_length)[0] for k in (0, 1, 3))
+    weight = np.zeros(response.shape, np.float32)
+    for i, row in enumerate(rows):
+        weight[i, : len(row[2])] = row[2]
     return {
         "image": np.stack([e.images for e in examples]),
         "view_mask": np.stack([e.view_mask for e in examples]),
@@ -108,26 +137,38 @@ def collate(examples: Sequence[Example], spec: BatchSpec, tally: Tally | None = 
         "prompt": prompt,
         "prompt_mask": prompt_mask,
         "response": response,
-        "response_weight": weight.astype(np.float32),
+        "target": target,
+        "response_weight": weight,
         "segment": np.concatenate([prompt_mask.astype(np.int32), segment], axis=1),
         "task": np.array([e.task for e in examples], np.int32),
         "dataset": np.array([e.dataset for e in examples], np.int32),
         "index": np.array([e.index for e in examples], np.int64),
         "_mask": np.array([e.valid for e in examples], bool),
-    }
+    } | {name: np.stack([e.annotations[name] for e in examples]) for name in examples[0].annotations}
 
 
-def _row(parts: Sequence[sequences.Sequence], length: int) -> tuple[list[int], list[int], list[int]]:
-    """Ids, weights and segments of one row's response: the first response, then whole sequences as long as they fit."""
-    ids = list(parts[0].response[:length])
-    weights, segments = [1] * len(ids), [1] * len(ids)
+def _row(parts: Sequence[sequences.Sequence], length: int) -> tuple[list[int], list[int], list[float], list[int]]:
+    """One row's response: the ids read, the ids to say, their weights and segments. The first response, then whole
+    sequences as long as they fit."""
+    first = parts[0]
+    ids, target, weights = list(first.response), list(_target(first)), list(_weight(first))
+    segments = [1] * len(ids)
     for number, part in enumerate(parts[1:], start=2):
         size = len(part.prompt) + len(part.response)
         if len(ids) + size <= length:
             ids += [*part.prompt, *part.response]
-            weights += [0] * len(part.prompt) + [1] * len(part.response)
+            target += [*part.prompt, *_target(part)]
+            weights += [0.0] * len(part.prompt) + list(_weight(part))
             segments += [number] * size
-    return ids, weights, segments
+    return ids[:length], target[:length], weights[:length], segments[:length]
+
+
+def _target(part: sequences.Sequence) -> Sequence[int]:
+    return part.response if part.target is None else part.target
+
+
+def _weight(part: sequences.Sequence) -> Sequence[float]:
+    return [1.0] * len(part.response) if part.weight is None else part.weight
 
 
 def _pad(rows: Sequence[Sequence[int]], length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ threads, and the position to save is the step number."""
 import dataclasses
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grain
@@ -14,6 +14,7 @@ from data_pipelines import images as image_io
 from data_pipelines.available import units_by_record
 from data_pipelines.batch import Batch, BatchSpec, Example, Tally, collate
 from data_pipelines.mixture import Mixture, temperature_weights
+from data_pipelines.slots import annotations
 from data_pipelines.transforms import Augment, augment, names_side
 from unimedvlp.errors import UserError
 from unimedvlp.records import Record
@@ -55,13 +56,15 @@ def load(
     config: Augment | None = None,
 ) -> tuple[np.ndarray, np.ndarray, Record, int]:
     """What the encoder sees of a record: images uint8 `[V, H, W, C]`, view mask bool `[V]`, the record with its boxes and
-    masks moved along (where a task needs them), and how many of these left the picture. Augments if given `config`.
+    masks moved along (where a task or the batch needs them), and how many of these left the picture. Augments if given `config`.
 
     Views keep the record's order; those beyond V are left out. UserError for an image that cannot be decoded.
     """
     config = config or Augment()
     size = math.ceil(spec.image_size / math.sqrt(config.crop))
     needs = {field for task in tasks for field in task.needs}
+    if spec.objects:
+        needs |= {"boxes", "masks"}
     shown = record.images[: spec.views] if any("images" in task.shows for task in tasks) else ()
     pictures = [image_io.decode(data, size=size, channels=spec.channels) for data in shown]
     resized = [image_io.resize(picture, size, spec.resize) for picture in pictures]
@@ -181,10 +184,11 @@ def eval_batches(
     """This host's slices of global batches over every (record, unit) of `units(source, task)`, in order and unaugmented.
 
     `index` is the position in that list. `limit` takes that many of them, evenly spread. The last batch is filled up with
-    its last example, `_mask` False. A record that cannot be read is set aside in `tally`: `_mask` False, image zeros.
+    its last example, `_mask` False. Batches carry no annotations. A record that cannot be read is set aside in `tally`: `_mask` False, image zeros.
     """
     if batch_size % process_count:
         raise UserError(f"batch_size {batch_size} does not divide over {process_count} hosts")
+    spec = spec.plain()
     every = units(source, task, name)
     positions = np.arange(len(every))
     if limit and limit < len(every):
@@ -277,17 +281,28 @@ class _Reader:
                 )
                 continue
             dataset, task = self.datasets.index(entry.name), TASKS.index(served[0].name)
-            return Example(images, view_mask, tuple(row), task, dataset, index)
+            noted = self._annotations(record, any(task.labelled for task in served))
+            return Example(images, view_mask, tuple(row), task, dataset, index, annotations=noted)
         reason = self.tally.set_aside[f"{entry.name}/{record.study_id}"]
         raise UserError(f"data set {entry.name}: {attempt + 1} records in a row cannot be read; last: {reason}")
 
     def _draw(self, task: Task, record: Record, pack: int, rng: np.random.Generator) -> list[sequences.Sequence]:
         choices = task.units(record)
         drawn = rng.choice(len(choices), size=min(pack, len(choices)), replace=False)
-        found = [task.sequence(record, choices[i], self.space) for i in drawn]
+        found = [task.sequence(record, choices[i], self.space, rng) for i in drawn]
         fitting = [sequence for sequence in found if len(sequence.prompt) <= self.spec.prompt_length]
         self.tally.count(f"prompt over {self.spec.prompt_length} tokens left out", len(found) - len(fitting))
         return fitting
+
+    def _annotations(self, record: Record, labelled: bool) -> Mapping[str, np.ndarray]:
+        """The arrays that the batch asks for; those of an empty record where the tasks use an image as unlabelled."""
+        if not self.spec.annotated:
+            return {}
+        record = record if labelled else Record(record.study_id)
+        sizes = (self.spec.objects, self.spec.mask_size, self.spec.labels)
+        arrays, left = annotations(record, self.space.vocabulary, *sizes)
+        self.tally.count(f"object beyond the {self.spec.objects} slots of an image", left)
+        return arrays
 
     def _load(
         self, record: Record, tasks: Sequence[Task], rng: np.random.Generator

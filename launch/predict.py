@@ -98,7 +98,9 @@ def _write(parts: Run, params: Any, task: Task, study: Record) -> str:
     batch = _batch(parts, task, [task.sequence(study, unit, parts.space)], study)
     entry = next((e for e in parts.config.evals.values() if e.task["name"] == task.name), {})
     method = make_method(entry.get("method", {"name": "greedy"}), "evals.method")
-    step = jax.jit(lambda p, b: parts.system.generate(p, b, jax.random.key(0), method, parts.spec.response_length))
+    length = parts.spec.response_length
+    allowed = task.grammar(parts.space, length)
+    step = jax.jit(lambda p, b: parts.system.generate(p, b, jax.random.key(0), method, length, allowed))
     return task.read(np.asarray(step(params, batch))[0], parts.space) or ""
 
 
@@ -131,10 +133,10 @@ def _probabilities(logits: jax.Array, choices: dict[str, int]) -> list[dict[str,
 
 
 def _batch(parts: Run, task: Task, sequences: Sequence, study: Record) -> dict[str, np.ndarray]:
-    images, view_mask, _, _ = inputs.load(study, (task,), parts.spec)
-    batch = collate(
-        [Example(images, view_mask, (sequence,), 0, 0, i) for i, sequence in enumerate(sequences)], parts.spec
-    )
+    spec = parts.spec.plain()
+    images, view_mask, _, _ = inputs.load(study, (task,), spec)
+    examples = [Example(images, view_mask, (sequence,), 0, 0, i) for i, sequence in enumerate(sequences)]
+    batch = collate(examples, spec)
     return {key: value for key, value in batch.items() if key not in ("task", "dataset", "index", "_mask", "segment")}
 
 

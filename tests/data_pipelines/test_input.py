@@ -72,7 +72,7 @@ def test_a_batch_has_the_shapes_and_types_of_the_contract(entries, space):
     expected = {
         "image": (np.uint8, (8, 2, 32, 32, 1)), "view_mask": (bool, (8, 2)), "text": (np.int32, (8, 24)),
         "text_mask": (bool, (8, 24)), "prompt": (np.int32, (8, 10)), "prompt_mask": (bool, (8, 10)),
-        "response": (np.int32, (8, 24)), "response_weight": (np.float32, (8, 24)), "segment": (np.int32, (8, SPEC.prompt_length + 24)), "task": (np.int32, (8,)),
+        "response": (np.int32, (8, 24)), "target": (np.int32, (8, 24)), "response_weight": (np.float32, (8, 24)), "segment": (np.int32, (8, SPEC.prompt_length + 24)), "task": (np.int32, (8,)),
         "dataset": (np.int32, (8,)), "index": (np.int64, (8,)), "_mask": (bool, (8,)),
     }  # fmt: skip
     assert {k: (a.dtype, a.shape) for k, a in batch.items()} == {k: (np.dtype(t), s) for k, (t, s) in expected.items()}
@@ -80,6 +80,7 @@ def test_a_batch_has_the_shapes_and_types_of_the_contract(entries, space):
     assert not batch["image"][~batch["view_mask"]].any()
     assert batch["image"][batch["view_mask"]].reshape(-1, 32 * 32).any(1).all()
     assert np.array_equal(batch["response_weight"] > 0, batch["response"] != v.PAD)
+    assert np.array_equal(batch["target"], batch["response"])
     assert batch["_mask"].all()
 
 
@@ -208,7 +209,7 @@ class Detect(Task):
     needs = ("images", "boxes", "masks")
     shows = ("images",)
 
-    def sequence(self, record, unit, space):
+    def sequence(self, record, unit, space, rng=None):
         numbers = [int(c) for c in record.box_classes] + np.round(record.boxes * 100).astype(int).ravel().tolist()
         pixels = [int(np.count_nonzero(images.decode(m, channels=1))) for m in record.masks]
         return sequences.Sequence([], [v.BOS], [*numbers, *pixels, *(int(c) for c in record.mask_classes)])

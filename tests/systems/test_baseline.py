@@ -41,6 +41,7 @@ BATCH = make_batch()
 BATCH["prompt"][0] = [1, 17, 65, 128]  # row 0 asks for a finding, and the answer is yes
 BATCH["prompt_mask"][0, 3] = True
 BATCH["response"][0, :2] = [POS, EOS]
+BATCH["target"] = BATCH["response"]
 ASKED = 1  # of the classes one is known
 PARAMS = meta.unbox(SYSTEM.init(jax.random.key(0), BATCH))
 LOSS = jax.jit(lambda params, batch: SYSTEM.loss(params, batch, jax.random.key(1), train=False))

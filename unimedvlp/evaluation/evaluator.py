@@ -37,6 +37,7 @@ class Evaluator:
     method: Method
 
     def __post_init__(self):
+        self._grammar = self.task.grammar(self.space, self.length)
         self._step = jax.jit(self._outputs, out_shardings=replicated(self.mesh))
 
     def predict(self, params: Any) -> tuple[list[Any], Samples]:
@@ -78,5 +79,7 @@ class Evaluator:
                 logits = self.system.first_logits(params, batch)[:, np.array(list(choices.values()))]
                 outputs = jax.nn.softmax(logits.astype(jnp.float32))
             else:
-                outputs = self.system.generate(params, batch, jax.random.key(0), self.method, self.length)
+                outputs = self.system.generate(
+                    params, batch, jax.random.key(0), self.method, self.length, self._grammar
+                )
         return outputs, batch["index"], batch["_mask"]

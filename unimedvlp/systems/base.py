@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import jax
 
 from unimedvlp.errors import UserError
-from unimedvlp.models.generate import Method
+from unimedvlp.models.generate import Grammar, Method
 from unimedvlp.tokens.vocabulary import Vocabulary
 
 Params = Mapping[str, Any]
@@ -29,8 +29,16 @@ class System(Protocol):
         A system with running statistics keeps them as `params["statistics"]` and returns the new ones under "statistics".
         """
 
-    def generate(self, params: Params, batch: Batch, rng: jax.Array, method: Method, length: int) -> jax.Array:
-        """Response ids `[B, length]` for the prompts of a batch."""
+    def generate(
+        self,
+        params: Params,
+        batch: Batch,
+        rng: jax.Array,
+        method: Method,
+        length: int,
+        allowed: Grammar | None = None,
+    ) -> jax.Array:
+        """Response ids `[B, length]` for the prompts of a batch, such as the grammar `allowed` lets through."""
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token, float32: scores for tasks that choose among single tokens."""

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from unimedvlp import config as configs
 from unimedvlp.models.attention import padding_mask
 from unimedvlp.models.composed_decoder import ComposedDecoder
-from unimedvlp.models.generate import Method, generate
+from unimedvlp.models.generate import Grammar, Method, generate
 from unimedvlp.models.layers import EMBEDDING, dense, named, token_table
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.stack import Block, Stack
@@ -145,7 +145,7 @@ class Baseline:
         return self.model.init(rng, batch, batch["response"], method=Model.taught)["params"]
 
     def loss(self, params: Params, batch: Batch, rng: jax.Array, *, train: bool) -> tuple[jax.Array, Metrics]:
-        """Token loss of the response."""
+        """Token loss of the target, with the response as what the decoder reads."""
         dropout, corruption = jax.random.split(rng)
         given = batch["response"]
         if train and self.corruption:
@@ -155,7 +155,7 @@ class Baseline:
             {"params": params}, batch, given, not train, rngs={"dropout": dropout}, method=Model.taught
         )
         smoothing = self.smoothing if train else 0.0
-        response, weights = batch["response"], batch["response_weight"]
+        response, weights = batch["target"], batch["response_weight"]
         loss, metrics = token_loss(logits, response, weights, smoothing=smoothing, per=self.per)
         last = jnp.max(jnp.where(batch["prompt_mask"], jnp.arange(batch["prompt"].shape[1]), 0), axis=1)
         asked = jnp.take_along_axis(batch["prompt"], last[:, None], axis=1)[:, 0]
@@ -165,13 +165,21 @@ class Baseline:
         total, logged = weigh(terms, {"words": self.words, "classes": self.classes})
         return total, metrics | logged | {"statistics": statistics}
 
-    def generate(self, params: Params, batch: Batch, rng: jax.Array, method: Method, length: int) -> jax.Array:
+    def generate(
+        self,
+        params: Params,
+        batch: Batch,
+        rng: jax.Array,
+        method: Method,
+        length: int,
+        allowed: Grammar | None = None,
+    ) -> jax.Array:
         """Response ids `[B, length]`."""
         apply = functools.partial(self.model.apply, {"params": params})
         cache = apply(batch, batch["prompt"].shape[1] + length, method=Model.start)
         extend = functools.partial(apply, method=Model.extend)
         prompt = (batch["prompt"], batch["prompt_mask"])
-        return generate(extend, cache, *prompt, max_new=length, method=method, rng=rng)[0]
+        return generate(extend, cache, *prompt, max_new=length, method=method, rng=rng, allowed=allowed)[0]
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token."""

@@ -20,7 +20,7 @@ class Answer(Task):
         """Indices of the record's questions."""
         return range(len(record.qa))
 
-    def sequence(self, record, unit, space):
+    def sequence(self, record, unit, space, rng=None):
         """Ids of one question and its answer; both are lower-cased, since case carries nothing here."""
         item = record.qa[unit]
         return sequences.answer(space, record.modality, item.question.lower(), item.answer.lower())

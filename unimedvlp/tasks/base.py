@@ -12,7 +12,8 @@ import numpy as np
 from unimedvlp.errors import UserError
 from unimedvlp.evaluation.bootstrap import Metric
 from unimedvlp.records import Record
-from unimedvlp.tokens import sequences
+from unimedvlp.tokens import grammar, sequences
+from unimedvlp.tokens.grammar import Automaton
 from unimedvlp.tokens.space import TokenSpace
 
 
@@ -64,13 +65,17 @@ class Task:
     headline: ClassVar[tuple[str, ...]]  # names of the metrics that a table shows; the first one leads
     descriptive: ClassVar[tuple[str, ...]] = ()  # those of them that describe predictions rather than judge them
     tunes: ClassVar[bool] = False  # whether `metrics` looks at predictions on validation
+    labelled: ClassVar[bool] = True  # whether its batches carry the record's annotations
 
     def units(self, record: Record) -> Sequence[Any]:
         """What of the record can be asked, possibly nothing; each unit is given back to `sequence` and `truth`."""
         return (None,)
 
-    def sequence(self, record: Record, unit: Any, space: TokenSpace) -> sequences.Sequence:
-        """Context, prompt and response ids of one unit."""
+    def sequence(
+        self, record: Record, unit: Any, space: TokenSpace, rng: np.random.Generator | None = None
+    ) -> sequences.Sequence:
+        """Context, prompt and response ids of one unit. In training `rng` draws orders, noise and forms of the prompt;
+        without it the sequence is the plain one."""
         raise TypeError(f"{type(self).__name__} defines no sequence")
 
     def texts(self, record: Record) -> Iterable[str]:
@@ -84,6 +89,10 @@ class Task:
     def choices(self, space: TokenSpace) -> dict[str, int] | None:
         """Names and ids of the tokens that can answer; None where the response is written."""
         return None
+
+    def grammar(self, space: TokenSpace, length: int) -> Automaton | None:
+        """What a written response of at most `length` tokens may say; None where one token is chosen."""
+        return None if self.choices(space) else grammar.build(space.vocabulary, self.name, length=length)
 
     def read(self, response: Iterable[int], space: TokenSpace) -> Any:
         """The inverse of a written response: generated ids -> prediction; None where they are malformed."""

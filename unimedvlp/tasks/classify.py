@@ -33,7 +33,7 @@ class Classify(Task):
             names = [name for name in (getattr(record, self.field),) if name in self.classes]
         return names if len(names) == 1 else []
 
-    def sequence(self, record, unit, space):
+    def sequence(self, record, unit, space, rng=None):
         """Ids of the one class."""
         modality = record.modality if self.field == "labels" else "other"
         return sequences.classification(space, modality, unit)

@@ -29,7 +29,7 @@ class Findings(Task):
         """Names of the findings that the record speaks of."""
         return [name for name in record.labels if not self.classes or name in self.classes]
 
-    def sequence(self, record, unit, space):
+    def sequence(self, record, unit, space, rng=None):
         """Ids of one query."""
         return sequences.finding(space, record.modality, unit, record.labels[unit])
 

@@ -27,7 +27,7 @@ class Report(Task):
     clean: str = ""
     max_words: int = 60
 
-    def sequence(self, record, unit, space):
+    def sequence(self, record, unit, space, rng=None):
         """Prompt and text ids of the findings."""
         return sequences.report(space, record.modality, self.text(record))
 

@@ -20,7 +20,7 @@ class Summarise(Task):
     shows = ("text",)
     headline = ("rouge_l", "bleu_4", "cider", "f1_macro", "f1_micro")
 
-    def sequence(self, record, unit, space):
+    def sequence(self, record, unit, space, rng=None):
         """Ids of findings and impression."""
         return sequences.summary(space, record.modality, record.findings, record.impression)
 

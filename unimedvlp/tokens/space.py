@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from unimedvlp.errors import UserError
 from unimedvlp.tokens import text as text_module
 from unimedvlp.tokens.vocabulary import TEXT_START, Vocabulary
@@ -32,6 +34,12 @@ class TokenSpace:
         """The text of vocabulary ids; ids outside the text range are passed over."""
         end = TEXT_START + self.tokenizer.size
         return self.tokenizer.decode(int(i) - TEXT_START for i in ids if TEXT_START <= i < end)
+
+    def word_starts(self) -> np.ndarray:
+        """bool `[V]`: the ids with which a word begins, for whole-word masking; an id that is not text is a word by itself."""
+        starts = np.ones(self.vocabulary.size, bool)
+        starts[TEXT_START : TEXT_START + self.tokenizer.size] = self.tokenizer.word_starts()
+        return starts
 
     def save(self, folder: str | Path) -> None:
         """Write `tokenizer.json` and `classes.json`."""

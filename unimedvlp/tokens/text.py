@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from unimedvlp.errors import UserError
 
 FILE = "tokenizer.json"
+_SPACES = ("Ġ", "▁")  # a space before a word, in byte-level and in SentencePiece tokens
 
 
 class TextTokenizer:
@@ -29,6 +31,14 @@ class TextTokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids."""
         return self._tokenizer.decode(list(ids), skip_special_tokens=True).strip()
+
+    def word_starts(self) -> np.ndarray:
+        """bool `[size]`: the ids with which a word begins, as the kind of tokenizer marks them; punctuation is a word."""
+        tokens = [self._tokenizer.id_to_token(i) or "" for i in range(self.size)]
+        if isinstance(self._tokenizer.model, models.WordPiece):
+            prefix = self._tokenizer.model.continuing_subword_prefix
+            return np.array([not token.startswith(prefix) for token in tokens])
+        return np.array([token[:1] in _SPACES or not token[:1].isalnum() for token in tokens])
 
     def save(self, folder: str | Path) -> None:
         """Write `tokenizer.json` into a folder, as Hugging Face reads it."""

@@ -92,15 +92,27 @@ class Page:
             f"<figcaption>{text}</figcaption></figure>"
         )
 
-    def samples(self, samples: Sequence[Sample], caption: str = "", folded: bool = False) -> "Page":
-        """Images beside prediction and truth. folded: hidden until opened."""
+    def notices(self, notices: Sequence[tuple[str, str, Sequence[str]]]) -> "Page":
+        """A list of (level, title, lines below it); the levels "error", "warning" and "note" have colours of their own."""
+        items = "".join(
+            f'<li class="{html.escape(level)}"><b>{html.escape(level)}</b><div>{html.escape(title)}'
+            f"{''.join(f'<small>{html.escape(line)}</small>' for line in lines)}</div></li>"
+            for level, title, lines in notices
+        )
+        return self._add(f'<ul class="notices">{items}</ul>')
+
+    def samples(
+        self, samples: Sequence[Sample], caption: str = "", folded: bool = False, large: bool = False
+    ) -> "Page":
+        """Images beside prediction and truth. folded: hidden until opened; large: images above the text, at full width."""
         legend = ""
         if any({"prediction", "truth"} <= set(sample.fields) for sample in samples):
             legend = (
                 '<p class="soft"><mark class="extra">only predicted</mark> <mark class="missed">only true</mark></p>'
             )
         note = f'<p class="soft">{html.escape(caption)}</p>' if caption else ""
-        block = f'{legend}<div class="samples">{"".join(map(sample_html, samples))}</div>'
+        kind = "samples large" if large else "samples"
+        block = f'{legend}<div class="{kind}">{"".join(map(sample_html, samples))}</div>'
         if folded:
             return self._add(f"<details><summary>{html.escape(caption)}</summary>{block}</details>")
         return self._add(note + block)

@@ -3,10 +3,10 @@
 STYLE = """
 :root { color-scheme: light dark; --paper: #fbfbfa; --card: #ffffff; --ink: #1d2127; --soft: #5b6370; --line: #e1e4e8;
   --accent: #1f5f8b; --best: #e6f0f7; --extra: #fde7d3; --extra-ink: #8a3d00; --missed: #dcefe4;
-  --missed-ink: #14573a; }
+  --missed-ink: #14573a; --error: #b3261e; --warning: #a86200; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14171b; --card: #1b1f25; --ink: #e5e8ec; --soft: #a0a8b4;
   --line: #313841; --accent: #7fb8e0; --best: #1d3446; --extra: #4a2c12; --extra-ink: #ffc795; --missed: #173828;
-  --missed-ink: #a5e0c1; } }
+  --missed-ink: #a5e0c1; --error: #ff8a80; --warning: #ffc46b; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.55;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
@@ -38,6 +38,21 @@ figcaption { margin-top: .4rem; max-width: 46rem; }
   padding: 1rem; min-width: 0; }
 .sample .images { display: flex; flex-direction: column; gap: .5rem; flex: 0 0 9.5rem; }
 .sample .images img { width: 100%; height: auto; border-radius: .25rem; background: #000; display: block; }
+.sample figure { margin: 0; } .sample figcaption { font-size: .8rem; margin: .2rem 0 0; overflow-wrap: anywhere; }
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem .8rem; margin: 0; padding: 0; font-size: .8rem;
+  flex-basis: 100%; }
+.legend span { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem; margin-right: .35rem; }
+.large .sample { flex-direction: column; }
+.large .sample .images { flex-flow: row wrap; flex-basis: auto; }
+.large .sample .images > :not(.legend) { flex: 1 1 11rem; min-width: 0; max-width: 22rem; }
+.large .sample dd { white-space: pre-line; }
+.notices { list-style: none; margin: 1rem 0; padding: 0; border: 1px solid var(--line); border-radius: .5rem;
+  background: var(--card); }
+.notices li { display: flex; gap: .25rem 1rem; padding: .55rem 1rem; border-top: 1px solid var(--line); }
+.notices li:first-child { border-top: 0; } .notices div { min-width: 0; overflow-wrap: anywhere; }
+.notices b { flex: 0 0 4.2rem; font-size: .85rem; line-height: 1.8; color: var(--soft); }
+.notices .error b { color: var(--error); } .notices .warning b { color: var(--warning); }
+.notices small { display: block; color: var(--soft); }
 .sample dl { margin: 0; min-width: 0; flex: 1; font-size: .92rem; overflow-wrap: anywhere; }
 .sample dt { color: var(--soft); font-size: .8rem; font-weight: 600; }
 .sample dd { margin: 0 0 .7rem; }
@@ -48,6 +63,7 @@ figcaption { margin-top: .4rem; max-width: 46rem; }
 details { margin: 1rem 0; } summary { cursor: pointer; color: var(--accent); font-weight: 600; }
 @media (max-width: 34rem) { main { padding: 1.5rem .9rem 3rem; } h1 { font-size: 1.4rem; }
   .sample { flex-direction: column; } .sample .images { flex-direction: row; flex-basis: auto; }
-  .sample .images img { width: auto; flex: 1; min-width: 0; max-width: 14rem; } th, td { padding: .4rem .7rem; } }
+  .sample .images img { width: auto; flex: 1; min-width: 0; max-width: 14rem; }
+  .notices li { flex-direction: column; } .notices b { flex-basis: auto; } th, td { padding: .4rem .7rem; } }
 @media print { body { background: #fff; } .sample, .scroll, figure { break-inside: avoid; } }
 """

@@ -21,7 +21,8 @@ _DIFFERENCES = ("prediction", "truth")
 class Mark:
     """A box (ymin, xmin, ymax, xmax in 0..1) or a mask (bool [h, w]) on one image of a sample.
 
-    kind: "prediction" or "truth", which chooses the colour; label: text beside a box; image: index of the image.
+    kind: "prediction" or "truth", which chooses the colour unless `colour` is given; label: text beside a box; image: index of
+    the image.
     """
 
     kind: str
@@ -29,32 +30,39 @@ class Mark:
     mask: np.ndarray | None = None
     label: str = ""
     image: int = 0
+    colour: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
 class Sample:
     """images: encoded bytes or uint8 arrays [H, W] or [H, W, C]; fields: title -> text, shown in order.
 
-    Where both "prediction" and "truth" are among the fields, words that only one of them has are marked.
+    Where both "prediction" and "truth" are among the fields, words that only one of them has are marked. captions: a line
+    below each image; legend: class -> colour of its marks, shown below the images; side: longest side of images in pixels.
     """
 
     images: Sequence[bytes | np.ndarray]
     fields: Mapping[str, str]
     marks: Sequence[Mark] = field(default_factory=tuple)
+    captions: Sequence[str] = ()
+    legend: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    side: int = SIDE
 
 
 def sample_html(sample: Sample) -> str:
     """One sample as an <article>; every text is escaped."""
-    pictures = "".join(
-        f'<img alt="image {index + 1}" src="{image_uri(image, [m for m in sample.marks if m.image == index])}">'
-        for index, image in enumerate(sample.images)
-    )
+    pictures = "".join(_picture(sample, index) for index in range(len(sample.images)))
     texts = {title: html.escape(str(text)) for title, text in sample.fields.items()}
     if all(title in sample.fields for title in _DIFFERENCES):
         texts |= dict(
             zip(_DIFFERENCES, difference(*(str(sample.fields[title]) for title in _DIFFERENCES)), strict=True)
         )
     rows = "".join(f"<dt>{html.escape(title)}</dt><dd>{text or '&mdash;'}</dd>" for title, text in texts.items())
+    chips = "".join(
+        f'<li><span style="background: rgb{colour}"></span>{html.escape(name)}</li>'
+        for name, colour in sample.legend.items()
+    )
+    pictures += f'<ul class="legend">{chips}</ul>' if chips else ""
     figures = f'<div class="images">{pictures}</div>' if pictures else ""
     return f'<article class="sample">{figures}<dl>{rows}</dl></article>'
 
@@ -70,10 +78,17 @@ def difference(prediction: str, truth: str) -> tuple[str, str]:
     return " ".join(filter(None, ours)), " ".join(filter(None, theirs))
 
 
-def image_uri(image: bytes | np.ndarray, marks: Sequence[Mark] = ()) -> str:
-    """A data: URI of the image, shrunk to SIDE pixels, with masks and boxes painted on."""
+def _picture(sample: Sample, index: int) -> str:
+    source = image_uri(sample.images[index], [m for m in sample.marks if m.image == index], sample.side)
+    caption = html.escape(sample.captions[index]) if index < len(sample.captions) else ""
+    image = f'<img alt="{caption or f"image {index + 1}"}" src="{source}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>" if caption else image
+
+
+def image_uri(image: bytes | np.ndarray, marks: Sequence[Mark] = (), side: int = SIDE) -> str:
+    """A data: URI of the image, shrunk to `side` pixels, with masks and boxes painted on."""
     picture = _open(image)
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     if marks:
         picture = _paint(picture.convert("RGB"), marks)
     buffer = io.BytesIO()
@@ -100,7 +115,7 @@ def _paint(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     for mark in marks:
         if mark.mask is not None:
             stencil = Image.fromarray(np.asarray(mark.mask, bool)).convert("L").resize(picture.size)
-            tint = Image.new("RGB", picture.size, COLOURS[mark.kind])
+            tint = Image.new("RGB", picture.size, _colour(mark))
             picture = Image.composite(Image.blend(picture, tint, 0.4), picture, stencil)
     draw = ImageDraw.Draw(picture)
     width, height = picture.size
@@ -108,10 +123,14 @@ def _paint(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
         if mark.box is not None:
             top, left, bottom, right = mark.box
             corners = (left * width, top * height, right * width, bottom * height)
-            draw.rectangle(corners, outline=COLOURS[mark.kind], width=2)
+            draw.rectangle(corners, outline=_colour(mark), width=2)
             place = (corners[0] + 4, corners[1] + 2)
-            draw.text(place, mark.label, fill=COLOURS[mark.kind], stroke_width=1, stroke_fill=(0, 0, 0))
+            draw.text(place, mark.label, fill=_colour(mark), stroke_width=1, stroke_fill=(0, 0, 0))
     return picture
+
+
+def _colour(mark: Mark) -> tuple[int, int, int]:
+    return mark.colour or COLOURS[mark.kind]
 
 
 def _mark(words: Sequence[str], name: str) -> str:

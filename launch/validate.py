@@ -1,0 +1,71 @@
+"""`unimedvlp validate`: check prepared data sets and draw what is in them on a page."""
+
+import argparse
+import json
+from pathlib import Path
+
+import rich
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from data_pipelines.summary import FILE
+from data_pipelines.validate import Validation, prepared_folders, validate
+from launch.summary import summary
+from launch.validation_page import page, verdict
+
+EXAMPLE = """example:
+  unimedvlp validate data/iu_xray
+  unimedvlp validate data --json > validation.json
+
+DIR is a prepared data set or a folder of several. The page of each is PAGES/NAME-PROTOCOL.html, or validation.html in its folder.
+The exit status is 1 if there is an error: unreadable images, unsound boxes or masks, patients or images on both sides of a split."""
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
+
+
+def main(argv: list[str]) -> int:
+    """Validate every prepared data set in a folder; 1 if any has an error."""
+    parser = argparse.ArgumentParser(
+        prog="unimedvlp validate",
+        description=__doc__.replace("`", ""),
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="a prepared data set or a folder of several")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON instead of tables")
+    parser.add_argument("--pages", type=Path, help="another folder for the pages")
+    args = parser.parse_args(argv)
+    errors, said = 0, []
+    for folder in prepared_folders(args.folder):
+        found = validate(folder, _progress)
+        name = found.name.replace("/", "-")
+        written = page(found).write(args.pages / f"{name}.html" if args.pages else folder / "validation.html")
+        errors += found.errors
+        if args.json:
+            said.append(found.as_dict() | {"page": str(written)})
+        else:
+            _show(found)
+            print(f"page: {written}\n")
+    if args.json:
+        print(json.dumps(said, indent=1))
+    return 1 if errors else 0
+
+
+def _progress(items, what: str, total: int):
+    return track(items, what, total=total, transient=True, console=Console(stderr=True))
+
+
+def _show(found: Validation) -> None:
+    if (found.folder / FILE).is_file():
+        summary(found.folder)
+    if found.problems:
+        table = Table("level", "where", "what", "count", "for example")
+        for problem in found.problems:
+            style = _STYLES[problem.level]
+            where = " ".join(filter(None, (problem.split, problem.field)))
+            example = problem.examples[0] if problem.examples else ""
+            cells = (where, problem.message, f"{problem.count:,}", example)
+            table.add_row(f"[{style}]{problem.level}[/]", *map(escape, cells))
+        rich.print(table)
+    print(f"{found.name}: {verdict(found)}")

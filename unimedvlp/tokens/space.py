@@ -24,7 +24,7 @@ class TokenSpace:
     @classmethod
     def create(cls, classes: Iterable[str], tokenizer: text_module.TextTokenizer) -> "TokenSpace":
         """A space over class names (in registry order) and a tokenizer."""
-        return cls(Vocabulary(tuple(classes), tokenizer.size, tuple(tokenizer.word_starts().tolist())), tokenizer)
+        return cls(Vocabulary(tuple(classes), tokenizer.size), tokenizer)
 
     def encode_text(self, text: str) -> list[int]:
         """Vocabulary ids of a text; white space is squeezed first."""
@@ -37,7 +37,9 @@ class TokenSpace:
 
     def word_starts(self) -> np.ndarray:
         """bool `[V]`: the ids with which a word begins, for whole-word masking; an id that is not text is a word by itself."""
-        return self.vocabulary.word_starts()
+        starts = np.ones(self.vocabulary.size, bool)
+        starts[TEXT_START : TEXT_START + self.tokenizer.size] = self.tokenizer.word_starts()
+        return starts
 
     def save(self, folder: str | Path) -> None:
         """Write `tokenizer.json` and `classes.json`."""

@@ -8,8 +8,6 @@ import dataclasses
 import difflib
 from collections.abc import Sequence
 
-import numpy as np
-
 from unimedvlp.errors import UserError
 from unimedvlp.records import MODALITIES
 
@@ -35,13 +33,11 @@ _ROUND_TO = 128  # the embedding table's rows divide over any usual mesh
 class Vocabulary:
     """The ids of one model: the fixed layout, its class registry and the size of its text vocabulary.
 
-    `classes` are names in order of registration; their ids never move, so names may only be appended. `begins` says of each
-    text id whether a word begins with it; () where each is a word by itself.
+    `classes` are names in order of registration; their ids never move, so names may only be appended.
     """
 
     classes: tuple[str, ...]
     text_size: int
-    begins: tuple[bool, ...] = dataclasses.field(default=(), repr=False)
 
     def __post_init__(self):
         if len(set(self.classes)) != len(self.classes):
@@ -53,12 +49,6 @@ class Vocabulary:
     def size(self) -> int:
         """Rows of the embedding table, a multiple of 128."""
         return -(-(TEXT_START + self.text_size) // _ROUND_TO) * _ROUND_TO
-
-    def word_starts(self) -> np.ndarray:
-        """bool `[V]`: the ids with which a word begins, for whole-word masking; an id that is not text is a word by itself."""
-        starts = np.ones(self.size, bool)
-        starts[TEXT_START : TEXT_START + len(self.begins)] = self.begins
-        return starts
 
     def task(self, name: str) -> int:
         """The id of a task's name."""

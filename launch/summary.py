@@ -11,7 +11,7 @@ from rich.table import Table
 from data_pipelines.summary import SET_ASIDE, Summary
 
 COUNTED = ("records", "patients", "images", "questions", "boxes")
-_TOLD_ELSEWHERE = (
+TOLD_ELSEWHERE = (
     "study_id",
     "patient_id",
     "images",
@@ -58,7 +58,7 @@ def _counts(found: Summary) -> Table:
             table.add_row(f"  expected {key}", *cells, style="dim")
     table.add_section()
     fields = {field for split in found.splits.values() for field in split["fields"]}
-    for field in sorted(fields.difference(_TOLD_ELSEWHERE)):
+    for field in sorted(fields.difference(TOLD_ELSEWHERE)):
         table.add_row(f"with {field}", *(f"{split['fields'].get(field, 0):,}" for split in found.splits.values()))
     return table
 

@@ -1,7 +1,7 @@
 """The page of a validation: counts, problems, duplicates side by side, and samples with everything drawn on them."""
 
 import io
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -11,14 +11,21 @@ from data_pipelines.read import PreparedSplit
 from data_pipelines.validate import Validation
 from data_pipelines.validate.duplicates import Group
 from data_pipelines.validate.pictures import look
+from launch.summary import TOLD_ELSEWHERE
 from unimedvlp.evaluation.page import Page, Row
 from unimedvlp.evaluation.samples import Mark, Sample
-from unimedvlp.records import LABEL_VALUES, Record
+from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN, Record
 
 SIDE = 480  # longest side of an image on the page, pixels
 LONGEST = 900  # letters of a text
 QUESTIONS = 8  # of a record
 GROUPS, COPIES = 8, 4  # groups of duplicates, and images of each
+VALUES = (POSITIVE, NEGATIVE, UNCERTAIN)
+MOST = 8  # rows of a kind
+DETAILS = {
+    "modality": "modalities", "view": "views", "box": "box_classes", "mask": "mask_classes", "text label": "text_labels",
+    "size": "sizes",
+}  # fmt: skip
 COLOURS = ((255, 140, 40), (70, 190, 255), (120, 230, 110), (255, 95, 130), (200, 140, 255), (255, 225, 70), (60, 220, 200), (230, 180, 140))  # fmt: skip
 Colours = Mapping[str, tuple[int, int, int]]
 
@@ -38,7 +45,7 @@ def page(found: Validation) -> Page:
     if found.duplicates:
         made.heading("The same picture more than once")
         shown = [_copies(group, sources) for group in found.duplicates[:GROUPS]]
-        made.samples(shown, f"{len(found.duplicates):,} groups; {len(shown)} are shown", large=True)
+        made.samples(shown, f"{len(found.duplicates):,} pictures, {len(shown)} of them here", large=True)
     classes = [contents.box_classes + contents.mask_classes for contents in found.contents.values()]
     names = sorted(set().union(*classes))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
@@ -78,7 +85,7 @@ def sample(record: Record, colours: Colours) -> Sample:
 def _fields(record: Record) -> Iterator[tuple[str, str]]:
     who = f"{record.study_id}, patient {record.patient_id}" if record.patient_id else record.study_id
     yield "study", f"{who}, {' '.join(filter(None, (record.modality, record.body_part)))}"
-    for value in reversed(LABEL_VALUES):
+    for value in VALUES:
         if names := [name for name, given in record.labels.items() if given == value]:
             yield value, ", ".join(names)
     for field in (
@@ -104,35 +111,34 @@ def _fields(record: Record) -> Iterator[tuple[str, str]]:
 def _counts(made: Page, found: Validation) -> None:
     splits = found.contents
     rows = {
-        key: {split: getattr(c, key) for split, c in splits.items()}
+        key: {split: getattr(contents, key) for split, contents in splits.items()}
         for key in ("records", "images", "boxes", "masks", "questions")
     }
-    rows["patients"] = {split: len(c.patients) for split, c in splits.items()}
+    rows["patients"] = {split: len(contents.patients) for split, contents in splits.items()}
     if found.summary and found.summary.expected:
-        rows[f"{found.summary.counted}, expected"] = {s: found.summary.expected.get(s) for s in splits}
-    fields = sorted(set().union(*(c.fields for c in splits.values())))
-    rows |= {f"with {field.replace('_', ' ')}": {s: c.fields[field] for s, c in splits.items()} for field in fields}
-    made.table(
-        [Row(name, cells) for name, cells in rows.items() if any(cells.values())], "Counts of every split", best=None
-    )
-    for kind, name in (("views", "Views"), ("box_classes", "Boxes by class"), ("mask_classes", "Masks by class"),
-                       ("text_labels", "Texts by label"), ("modalities", "Records by modality"), ("sizes", "Images by size (height x width)")):  # fmt: skip
-        total = sum((getattr(c, kind) for c in splits.values()), start=type(next(iter(splits.values())).views)())
-        if total:
-            made.table(
-                [
-                    Row(key or "not named", {s: getattr(c, kind)[key] for s, c in splits.items()})
-                    for key, _ in total.most_common(20)
-                ],
-                name,
-                best=None,
-            )
-    labels = defaultdict(dict)
+        rows[f"{found.summary.counted}, expected"] = {split: found.summary.expected.get(split) for split in splits}
+    fields = set().union(*(contents.fields for contents in splits.values())).difference(TOLD_ELSEWHERE)
+    rows |= {
+        f"with {field.replace('_', ' ')}": {split: contents.fields[field] for split, contents in splits.items()}
+        for field in sorted(fields)
+    }
+    _table(made, "Counts", rows)
+    rows = {}
+    for name, kind in DETAILS.items():
+        total = sum((getattr(contents, kind) for contents in splits.values()), Counter())
+        for key, _ in total.most_common(MOST):
+            rows[f"{name} {key or 'not named'}"] = {split: getattr(c, kind)[key] for split, c in splits.items()}
+    _table(made, "Kinds", rows)
+    rows = {}
     for split, contents in splits.items():
-        for label, values in contents.labels.items():
-            labels[label] |= {f"{split} {value}": values[value] for value in reversed(LABEL_VALUES) if values[value]}
-    if labels:
-        made.table([Row(name, cells) for name, cells in sorted(labels.items())], "Labels", best=None)
+        for label, values in sorted(contents.labels.items()):
+            rows.setdefault(label, {})[split] = " / ".join(f"{values[value]:,}" for value in VALUES)
+    _table(made, f"Labels: {' / '.join(VALUES)}", rows)
+
+
+def _table(made: Page, caption: str, rows: Mapping[str, Mapping[str, int | str | None]]) -> None:
+    if rows := [Row(name, cells) for name, cells in rows.items() if any(cells.values())]:
+        made.table(rows, caption, best=None)
 
 
 def _copies(group: Group, sources: Mapping[str, PreparedSplit]) -> Sample:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from data_pipelines.protocols import SPLITS
 from data_pipelines.read import PreparedSplit
 from data_pipelines.summary import FILE, Summary
 from data_pipelines.validate.checks import TextChecks, check_boxes, check_images, check_masks, check_record
@@ -105,7 +106,9 @@ def _splits(folder: Path) -> tuple[str, list[str]]:
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{folder} is no prepared data set: it has no dataset_info.json")
     info = tfds.builder_from_directory(folder).info
-    return info.full_name, list(info.splits)
+    return info.full_name, sorted(
+        info.splits, key=lambda split: SPLITS.index(split) if split in SPLITS else len(SPLITS)
+    )
 
 
 def _looked_at(source: PreparedSplit) -> Iterator[tuple[Record, list[Look], list[Stencil]]]:

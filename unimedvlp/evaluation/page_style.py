@@ -44,7 +44,8 @@ figcaption { margin-top: .4rem; max-width: 46rem; }
 .legend span { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem; margin-right: .35rem; }
 .large .sample { flex-direction: column; }
 .large .sample .images { flex-flow: row wrap; flex-basis: auto; }
-.large .sample .images > :not(.legend) { flex: 1 1 11rem; min-width: 0; max-width: 22rem; }
+.large .sample .images > :not(.legend) { flex: 1 1 11rem; min-width: 0; max-width: 28rem; }
+.large .sample .images img { width: 100%; max-width: none; }
 .large .sample dd { white-space: pre-line; }
 .notices { list-style: none; margin: 1rem 0; padding: 0; border: 1px solid var(--line); border-radius: .5rem;
   background: var(--card); }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from unimedvlp.errors import UserError
 
@@ -86,7 +86,7 @@ def _picture(sample: Sample, index: int) -> str:
 
 
 def image_uri(image: bytes | np.ndarray, marks: Sequence[Mark] = (), side: int = SIDE) -> str:
-    """A data: URI of the image, shrunk to `side` pixels, with masks and boxes painted on."""
+    """A data: URI of the image, shrunk to `side` pixels, with masks (and their outlines) and boxes painted on."""
     picture = _open(image)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     if marks:
@@ -116,7 +116,8 @@ def _paint(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
         if mark.mask is not None:
             stencil = Image.fromarray(np.asarray(mark.mask, bool)).convert("L").resize(picture.size)
             tint = Image.new("RGB", picture.size, _colour(mark))
-            picture = Image.composite(Image.blend(picture, tint, 0.4), picture, stencil)
+            picture = Image.composite(Image.blend(picture, tint, 0.3), picture, stencil)
+            picture.paste(tint, mask=ImageChops.difference(stencil, stencil.filter(ImageFilter.MinFilter(3))))
     draw = ImageDraw.Draw(picture)
     width, height = picture.size
     for mark in marks:

@@ -75,7 +75,7 @@ class Run:
     @classmethod
     def _of(cls, config, workdir, data, space) -> "Run":
         spec = configs.build(BatchSpec, config.data.spec, "data.spec")
-        system = systems.build(config.system, space.vocabulary, spec.image_size, spec.views)
+        system = systems.build(config.system, space, spec.image_size, spec.views)
         return cls(config, Path(workdir), Path(data), space, system, make_mesh(config.mesh), spec)
 
     def labels(self) -> list[str]:

@@ -10,12 +10,15 @@ from flax.core import meta
 from unimedvlp import systems
 from unimedvlp.errors import UserError
 from unimedvlp.models.generate import Beam, Greedy
-from unimedvlp.tokens.vocabulary import EOS, PAD, POS, Vocabulary
+from unimedvlp.tokens import text
+from unimedvlp.tokens.space import TokenSpace
+from unimedvlp.tokens.vocabulary import EOS, PAD, POS
 
-VOCABULARY = Vocabulary(("nodule",), 60)
+SPACE = TokenSpace.create(("nodule",), text.train(["a nodule"], size=60))
+VOCABULARY = SPACE.vocabulary
 SIZES = {"width": 32, "heads": 2, "mlp": 64, "image_depth": 1, "text_depth": 1, "decoder_depth": 1, "max_text": 8}
 CONFIG = {"name": "baseline", "model": SIZES | {"max_response": 16, "dropout": 0.0}}
-SYSTEM = systems.build(CONFIG, VOCABULARY, image_size=32, views=2)
+SYSTEM = systems.build(CONFIG, SPACE, image_size=32, views=2)
 
 
 def make_batch(size=4):
@@ -108,8 +111,8 @@ def test_it_learns_its_batch_and_says_it():
 
 def test_wrong_configs_name_the_nearest():
     with pytest.raises(UserError, match="unknown system 'baselin'; did you mean 'baseline'"):
-        systems.build({"name": "baselin"}, VOCABULARY, 32, 2)
+        systems.build({"name": "baselin"}, SPACE, 32, 2)
     with pytest.raises(UserError, match=r"'system\.model\.widht'; did you mean 'width'"):
-        systems.build({"name": "baseline", "model": {"widht": 3}}, VOCABULARY, 32, 2)
+        systems.build({"name": "baseline", "model": {"widht": 3}}, SPACE, 32, 2)
     with pytest.raises(UserError, match=r"'system\.smoothin'; did you mean 'smoothing'"):
-        systems.build({"name": "baseline", "smoothin": 0.1}, VOCABULARY, 32, 2)
+        systems.build({"name": "baseline", "smoothin": 0.1}, SPACE, 32, 2)

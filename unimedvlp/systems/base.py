@@ -4,13 +4,13 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 
 from unimedvlp.errors import UserError
 from unimedvlp.models.generate import Grammar, Method
-from unimedvlp.tokens.vocabulary import Vocabulary
+from unimedvlp.tokens.space import TokenSpace
 
 Params = Mapping[str, Any]
 Batch = Mapping[str, jax.Array]
@@ -43,6 +43,28 @@ class System(Protocol):
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token, float32: scores for tasks that choose among single tokens."""
 
+    def response_logits(self, params: Params, batch: Batch, response: jax.Array) -> jax.Array:
+        """Logits `[B, R, V]` of every token of given responses `[B, R]`, float32: how sure a system is of what it wrote."""
+
+
+class Regions(NamedTuple):
+    """What Q queries find in an image, asked for C names: boxes `[B, Q, 4]` (ymin xmin ymax xmax in 0..1), scores
+    `[B, Q, C]` and masks `[B, Q, h, w]`, both probabilities; `image` `[B, C]` is how likely a name says something true of the
+    whole image. float32; None for what a system does not predict."""
+
+    boxes: jax.Array
+    scores: jax.Array
+    masks: jax.Array | None = None
+    image: jax.Array | None = None
+
+
+@runtime_checkable
+class RegionSystem(Protocol):
+    """A system that also finds objects without writing them: evaluators give its regions a row beside its responses."""
+
+    def regions(self, params: Params, batch: Batch, names: jax.Array, names_mask: jax.Array) -> Regions:
+        """Regions of the batch's images for class names, given as text tokens and their mask `[C, L]`: any names may be asked."""
+
 
 def names() -> list[str]:
     """Names of all systems: the modules of this package."""
@@ -51,7 +73,7 @@ def names() -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name != "base")
 
 
-def build(config: Mapping[str, Any], vocabulary: Vocabulary, image_size: int, views: int) -> System:
+def build(config: Mapping[str, Any], space: TokenSpace, image_size: int, views: int) -> System:
     """The system that a config names; its other keys are the system's fields."""
     options = dict(config)
     name = options.pop("name", "")
@@ -59,4 +81,4 @@ def build(config: Mapping[str, Any], vocabulary: Vocabulary, image_size: int, vi
         near = difflib.get_close_matches(name, names(), n=1)
         raise UserError(f"unknown system {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {names()}"))
     module = importlib.import_module(f"unimedvlp.systems.{name}")
-    return module.from_config(options, vocabulary, image_size, views)
+    return module.from_config(options, space, image_size, views)

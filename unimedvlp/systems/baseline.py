@@ -28,7 +28,8 @@ from unimedvlp.models.vit import ViT
 from unimedvlp.objectives.bag import bag_loss, bag_targets, standardise
 from unimedvlp.objectives.tokens import token_loss, weigh
 from unimedvlp.systems.base import Batch, Metrics, Params
-from unimedvlp.tokens.vocabulary import MASK, PAD, Vocabulary
+from unimedvlp.tokens.space import TokenSpace
+from unimedvlp.tokens.vocabulary import MASK, PAD
 
 
 class Model(nn.Module):
@@ -188,11 +189,11 @@ class Baseline:
         return self.model.apply({"params": params}, batch, method=Model.first)
 
 
-def from_config(options: Mapping[str, Any], vocabulary: Vocabulary, image_size: int, views: int) -> Baseline:
+def from_config(options: Mapping[str, Any], space: TokenSpace, image_size: int, views: int) -> Baseline:
     """The system of a config's `system` part; `model` holds the module's fields."""
     options = dict(options)
     sizes = dict(options.pop("model", {}))
     if "dtype" in sizes:
         sizes["dtype"] = jnp.dtype(sizes["dtype"])
-    fixed = {"vocab": vocabulary.size, "image_size": image_size, "views": views}
+    fixed = {"vocab": space.vocabulary.size, "image_size": image_size, "views": views}
     return configs.build(Baseline, options, "system", model=configs.build(Model, sizes, "system.model", **fixed))

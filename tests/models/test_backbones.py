@@ -16,17 +16,20 @@ PYRAMID = ViTPyramid((64, 96), patch=16, width=16, depth=1, heads=2, mlp=32, pyr
 IMAGE = jax.random.normal(jax.random.key(1), (2, 64, 96, 1))
 
 
-def started(model, image=IMAGE):
-    return nn.unbox(jax.jit(model.init)(jax.random.key(0), image))
+def started(model):
+    """Parameters drawn with NumPy, which compiles nothing."""
+    shapes = nn.unbox(jax.eval_shape(model.init, jax.random.key(0), IMAGE))
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda x: rng.normal(0, 0.3, x.shape).astype(np.float32), shapes)
 
 
 @pytest.mark.parametrize(("model", "widths"), [(SWIN, (8, 16, 32, 64)), (PYRAMID, (12,) * 4)], ids=["swin", "vit"])
 def test_maps_of_four_strides(model, widths):
     params = started(model)
-    maps = jax.jit(model.apply)(params, IMAGE)
+    apply, order = jax.jit(model.apply), jnp.array([1, 0])
+    maps = apply(params, IMAGE)
     assert [x.shape for x in maps] == [(2, 64 // s, 96 // s, d) for s, d in zip(STRIDES, widths, strict=True)]
-    order = jnp.array([1, 0])
-    for x, y in zip(jax.jit(model.apply)(params, IMAGE[order]), maps, strict=True):
+    for x, y in zip(apply(params, IMAGE[order]), maps, strict=True):
         np.testing.assert_allclose(x, y[order], atol=1e-4)
     weights = [jax.random.normal(jax.random.key(2), x.shape) for x in maps]
 
@@ -87,7 +90,7 @@ def test_the_bias_is_of_relative_positions():
 def test_drop_path_leaves_out_whole_residuals():
     model = SWIN.clone(drop_path=1.0)
     params = started(model)
-    maps = model.apply(params, IMAGE, deterministic=False, rngs={"dropout": jax.random.key(0)})
+    maps = jax.jit(lambda p: model.apply(p, IMAGE, deterministic=False, rngs={"dropout": jax.random.key(0)}))(params)
     stem = {name: params["params"][name] for name in ("stem", "stem_norm", "norm_0")}
     x = jax.lax.conv_general_dilated(
         IMAGE,

@@ -11,7 +11,7 @@ import numpy as np
 
 from unimedvlp.errors import UserError
 from unimedvlp.models.backbone import check_size
-from unimedvlp.models.layers import EMBEDDING, Mlp, MultiHeadAttention, constrain, dense, layer_norm, named
+from unimedvlp.models.layers import EMBEDDING, Mlp, MultiHeadAttention, constrain, layer_norm, named
 from unimedvlp.models.stack import REMAT, scan_layers
 from unimedvlp.models.vit import PatchStem
 

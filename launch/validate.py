@@ -12,6 +12,7 @@ from rich.table import Table
 
 from data_pipelines.summary import FILE
 from data_pipelines.validate import Validation, prepared_folders, validate
+from data_pipelines.validate.problems import by_kind
 from launch.summary import summary
 from launch.validation_page import page, verdict
 
@@ -61,11 +62,9 @@ def _show(found: Validation) -> None:
         summary(found.folder)
     if found.problems:
         table = Table("level", "where", "what", "count", "for example")
-        for problem in found.problems:
-            style = _STYLES[problem.level]
-            where = " ".join(filter(None, (problem.split, problem.field)))
-            example = problem.examples[0] if problem.examples else ""
-            cells = (where, problem.message, f"{problem.count:,}", example)
-            table.add_row(f"[{style}]{problem.level}[/]", *map(escape, cells))
+        for kind, splits in by_kind(found.problems):
+            where = f"{kind.field} {', '.join(splits)}".strip()
+            cells = (where, kind.message, f"{kind.count:,}", "".join(kind.examples[:1]))
+            table.add_row(f"[{_STYLES[kind.level]}]{kind.level}[/]", *map(escape, cells))
         rich.print(table)
     print(f"{found.name}: {verdict(found)}")

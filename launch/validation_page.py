@@ -11,6 +11,7 @@ from data_pipelines.read import PreparedSplit
 from data_pipelines.validate import Validation
 from data_pipelines.validate.duplicates import Group
 from data_pipelines.validate.pictures import look
+from data_pipelines.validate.problems import Problem, by_kind
 from launch.summary import TOLD_ELSEWHERE
 from unimedvlp.evaluation.page import Page, Row
 from unimedvlp.evaluation.samples import Mark, Sample
@@ -39,13 +40,13 @@ def page(found: Validation) -> Page:
         verdict(found) + (f"\n\nThis split shares patients or images: {about.leaks}." if about and about.leaks else "")
     )
     if found.problems:
-        made.notices([(p.level, _title(p), p.examples) for p in found.problems])
+        made.notices([(kind.level, _title(kind, splits), kind.examples) for kind, splits in by_kind(found.problems)])
     _counts(made.heading("What it holds"), found)
     sources = {split: PreparedSplit(found.folder, split) for split in found.contents}
     if found.duplicates:
         made.heading("The same picture more than once")
         shown = [_copies(group, sources) for group in found.duplicates[:GROUPS]]
-        made.samples(shown, f"{len(found.duplicates):,} pictures, {len(shown)} of them here", large=True)
+        made.samples(shown, f"Shown: {len(shown)} of {len(found.duplicates):,}.", large=True)
     classes = [contents.box_classes + contents.mask_classes for contents in found.contents.values()]
     names = sorted(set().union(*classes))
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
@@ -57,7 +58,7 @@ def page(found: Validation) -> Page:
 
 def verdict(found: Validation) -> str:
     """How many problems of each level, in a sentence."""
-    levels = [problem.level for problem in found.problems]
+    levels = [kind.level for kind, _ in by_kind(found.problems)]
     counts = [f"{n} {level}{'s' * (n > 1)}" for level in ("error", "warning", "note") if (n := levels.count(level))]
     return f"{', '.join(counts)}." if counts else "Nothing to report."
 
@@ -73,7 +74,7 @@ def sample(record: Record, colours: Colours) -> Sample:
         for box, name in zip(record.boxes, record.box_classes, strict=True)
     ]
     drawn = sorted({*record.box_classes, *record.mask_classes})
-    views = [view or f"view {i}" for i, view in enumerate(record.views)]
+    views = ["" if view == "unknown" else view for view in record.views]
     legend = {name: colours[name] for name in drawn}
     readable = [i for i, image in enumerate(record.images) if not look(image).fault]
     return Sample(
@@ -83,8 +84,9 @@ def sample(record: Record, colours: Colours) -> Sample:
 
 
 def _fields(record: Record) -> Iterator[tuple[str, str]]:
-    who = f"{record.study_id}, patient {record.patient_id}" if record.patient_id else record.study_id
-    yield "study", f"{who}, {' '.join(filter(None, (record.modality, record.body_part)))}"
+    patient = f"patient {record.patient_id}" * (record.patient_id not in ("", record.study_id))
+    kind = " ".join(filter(None, (record.modality, record.body_part)))
+    yield "study", ", ".join(filter(None, (record.study_id, patient, kind)))
     for value in VALUES:
         if names := [name for name, given in record.labels.items() if given == value]:
             yield value, ", ".join(names)
@@ -149,9 +151,9 @@ def _copies(group: Group, sources: Mapping[str, PreparedSplit]) -> Sample:
     return Sample(images, {"copies": said}, captions=captions, side=SIDE)
 
 
-def _title(problem) -> str:
-    where = " ".join(filter(None, (problem.split, problem.field)))
-    return f"{problem.message}: {problem.count:,}" + f" ({where})" * bool(where)
+def _title(kind: Problem, splits: Mapping[str, int]) -> str:
+    counts = ", ".join(f"{count:,} in {split}" for split, count in splits.items()) or f"{kind.count:,}"
+    return f"{kind.message} ({kind.field.replace('_', ' ')}): {counts}" if kind.field else f"{kind.message}: {counts}"
 
 
 def _mask(data: bytes) -> np.ndarray:

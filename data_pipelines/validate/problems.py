@@ -36,3 +36,16 @@ class Problems:
     def sorted(self) -> list[Problem]:
         """All problems, errors first."""
         return sorted(self._found.values(), key=lambda problem: LEVELS.index(problem.level))
+
+
+def by_kind(problems: list[Problem]) -> list[tuple[Problem, dict[str, int]]]:
+    """The same problem in several splits as one, with its count in each split; the examples are those of the first ones."""
+    kinds: dict[tuple[str, str, str], tuple[Problem, dict[str, int]]] = {}
+    for problem in problems:
+        new = Problem(problem.level, problem.message, "", problem.field)
+        kind, counts = kinds.setdefault((problem.level, problem.message, problem.field), (new, {}))
+        kind.count += problem.count
+        kind.examples += problem.examples[: EXAMPLES - len(kind.examples)]
+        if problem.split:
+            counts[problem.split] = problem.count
+    return list(kinds.values())

@@ -39,12 +39,11 @@ figcaption { margin-top: .4rem; max-width: 46rem; }
 .sample .images { display: flex; flex-direction: column; gap: .5rem; flex: 0 0 9.5rem; }
 .sample .images img { width: 100%; height: auto; border-radius: .25rem; background: #000; display: block; }
 .sample figure { margin: 0; } .sample figcaption { font-size: .8rem; margin: .2rem 0 0; overflow-wrap: anywhere; }
-.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem .8rem; margin: 0; padding: 0; font-size: .8rem;
-  flex-basis: 100%; }
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem .8rem; margin: 0; padding: 0; font-size: .8rem; }
 .legend span { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem; margin-right: .35rem; }
 .large .sample { flex-direction: column; }
-.large .sample .images { flex-flow: row wrap; flex-basis: auto; }
-.large .sample .images > :not(.legend) { flex: 1 1 11rem; min-width: 0; max-width: 28rem; }
+.large .sample .images { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); align-items: start;
+  width: 100%; max-width: 28rem; flex: none; }
 .large .sample .images img { width: 100%; max-width: none; }
 .large .sample dd { white-space: pre-line; }
 .notices { list-style: none; margin: 1rem 0; padding: 0; border: 1px solid var(--line); border-radius: .5rem;

@@ -62,8 +62,8 @@ def sample_html(sample: Sample) -> str:
         f'<li><span style="background: rgb{colour}"></span>{html.escape(name)}</li>'
         for name, colour in sample.legend.items()
     )
-    pictures += f'<ul class="legend">{chips}</ul>' if chips else ""
     figures = f'<div class="images">{pictures}</div>' if pictures else ""
+    figures += f'<ul class="legend">{chips}</ul>' if chips else ""
     return f'<article class="sample">{figures}<dl>{rows}</dl></article>'
 
 
@@ -86,10 +86,12 @@ def _picture(sample: Sample, index: int) -> str:
 
 
 def image_uri(image: bytes | np.ndarray, marks: Sequence[Mark] = (), side: int = SIDE) -> str:
-    """A data: URI of the image, shrunk to `side` pixels, with masks (and their outlines) and boxes painted on."""
+    """A data: URI of the image, at most `side` pixels long, with masks (and their outlines) and boxes painted on."""
     picture = _open(image)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     if marks:
+        factor = max(1, side // max(picture.size))  # lines stay thin on small images
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
         picture = _paint(picture.convert("RGB"), marks)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)

@@ -5,25 +5,30 @@ and native layout in the module docstring, its protocols, and `records`, which r
 """
 
 import contextlib
+import copy
 import dataclasses
 import errno
 import fcntl
-import io
+import json
+import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from PIL import Image
-
-from data_pipelines.protocols import Protocol, Rule
+import unimedvlp
+from data_pipelines.journal import Journal, fingerprint
+from data_pipelines.parallel import ordered
+from data_pipelines.protocols import Protocol
 from data_pipelines.shards import ShardWriter
-from data_pipelines.summary import Ledger, SetAside, Summary
+from data_pipelines.summary import Entry, Ledger, Summary
+from data_pipelines.work import Item, Work
 from unimedvlp.errors import UserError
-from unimedvlp.records import Record, problems
 
 DONE = "dataset_info.json"
+SHARD_MB = 200.0
+_log = logging.getLogger(__name__)
 
 
 def option(default: Any, help: str) -> Any:
@@ -41,8 +46,11 @@ class Builder:
     protocols: ClassVar[Mapping[str, Protocol]]
     needs_source: ClassVar[bool] = True
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """Every record of the native files, in a fixed order, and what had to be left out.
+
+        What takes long, reading images above all, is put off: a `functools.partial` of a function or method that yields the
+        records of one study stands in their place, and `prepare` calls it in any process. It must carry little with it.
 
         Raises UserError where the layout is not the native one, saying what was expected and found.
         """
@@ -62,19 +70,31 @@ def prepare(
     limit: int | None = None,
     overwrite: bool = False,
     progress: Callable[[Iterable], Iterable] = iter,
+    *,
+    resize: int = 0,
+    shard_mb: float = SHARD_MB,
+    workers: int = 1,
+    runner: str = "",
+    runner_options: Sequence[str] = (),
 ) -> Summary:
     """Read `source`, write shards under `out` and return the summary; what is already there is left as it is.
 
-    `limit` stops after so many records. Everything is written to a folder beside the final one and renamed at the end, so
-    an interrupted run leaves nothing that looks finished; the next one clears it away.
+    `limit` stops after so many records; `resize` stores images with a shorter side of so many pixels; a shard holds
+    `shard_mb` million bytes. These decide what is written; `workers` processes here, or a `runner` of Apache Beam with its
+    options, decide only how fast.
+
+    Everything is written to a folder beside the final one and renamed at the end, so that an interrupted run leaves nothing
+    that looks finished. The next one with the same settings and source goes on after its finished shards.
     """
     protocol = protocol or next(iter(builder.protocols))
     if protocol not in builder.protocols:
         raise UserError(f"{builder.name} has no protocol {protocol!r}; known: {', '.join(builder.protocols)}")
+    if min(workers, shard_mb) <= 0 or resize < 0:
+        raise UserError("prepare: --workers and --shard-mb must be above 0, --resize at least 1")
     final, rule = folder_of(builder, out, protocol), builder.protocols[protocol]
     summary = Summary(
         name=builder.name, protocol=protocol, about=rule.about, version=builder.version, licence=builder.licence,
-        options=dataclasses.asdict(builder), limit=limit, leaks=rule.leaks, expected=dict(rule.expected),
+        options=dataclasses.asdict(builder), limit=limit, resize=resize, leaks=rule.leaks, expected=dict(rule.expected),
         counted=rule.counted,
     )  # fmt: skip
     if (final / DONE).is_file() and not overwrite:
@@ -83,86 +103,51 @@ def prepare(
         raise UserError(
             f"{builder.name}: --source {source} is not a folder; it should hold the data set as its owner ships it"
         )
-    ledger = Ledger(summary)
+    work = Work(builder, protocol, Path(source) if source else Path(), resize)
+    shard_bytes = int(shard_mb * 10**6)
+    run = dataclasses.asdict(summary) | {"shard_bytes": shard_bytes, "code": unimedvlp.__version__}
+    run["source"] = fingerprint(work.source) if builder.needs_source else ""
+    run = json.loads(json.dumps(run))
     with _scratch(final) as scratch, _disk(final):
-        writer = ShardWriter(scratch, builder.name, protocol, builder.version, rule.about, builder.licence)
-        root = Path(source) if source else Path()
-        items, place = builder.records(root, protocol), rule.bind(root)
-        for split, record in progress(_accepted(items, place, ledger, limit)):
-            ledger.enter(split, record)
-            writer.add(split, record)
+        if runner:
+            from data_pipelines import on_beam
+
+            on_beam.fill(scratch, run, work, Ledger(copy.deepcopy(summary)), limit, shard_bytes, runner, runner_options)
+        ledger, journal = Ledger(summary), Journal(scratch, run)
+        if journal.shards and not runner:
+            _log.warning("%s: going on after %d finished shards", final, len(journal.shards))
+        writer = ShardWriter(scratch, shard_bytes, journal.shards, journal.finish)
+        for entry in progress(_entries(work, ledger, journal, limit, workers)):
+            writer.add(entry.split, entry.data)
         if not ledger.written:
             raise UserError(f"{builder.name}: no record in {source} belongs to protocol {protocol}; {ledger.reasons()}")
-        writer.close()
+        writer.close(builder.name, protocol, builder.version, rule.about, builder.licence)
         ledger.close(scratch)
+        journal.close()
         if final.exists():
             shutil.rmtree(final)
         scratch.rename(final)
     return summary
 
 
-def _accepted(
-    items: Iterable[Record | SetAside], place: Rule, ledger: Ledger, limit: int | None
-) -> Iterator[tuple[str, Record]]:
-    """(split, record) of everything sound that the protocol wants; the rest goes to the ledger."""
-    seen: set[str] = set()
-    for item in items:
-        if limit is not None and ledger.written >= limit:
+def _entries(work: Work, ledger: Ledger, journal: Journal, limit: int | None, workers: int) -> Iterator[Entry]:
+    """Every accepted record in order; what the journal has done is not read again and has no data."""
+    items = (None if i in journal.done else item for i, item in enumerate(work.items()))
+    for i, outcomes in enumerate(ordered(work.start, items, workers)):
+        taken = ledger.take(journal.done[i] if outcomes is None else outcomes, limit)
+        if outcomes is not None:
+            journal.note(i, taken)
+        yield from (outcome for outcome in taken if isinstance(outcome, Entry))
+        if ledger.written == limit:
             return
-        if isinstance(item, SetAside):
-            ledger.aside.append(item)
-            continue
-        split = place(item)
-        if split is None:
-            ledger.summary.not_in_protocol += 1
-            continue
-        record, faults = _readable(item)
-        ledger.aside += faults
-        if record is None:
-            continue
-        found = ["a second record with this study_id"] if record.study_id in seen else problems(record)
-        if found:
-            ledger.aside.append(SetAside(record.study_id, "; ".join(found), record.source))
-            continue
-        seen.add(record.study_id)
-        yield split, record
-
-
-def _readable(record: Record) -> tuple[Record | None, list[SetAside]]:
-    """The record with its readable images only, or None if none is left or the annotated one is gone."""
-    faults = {i: reason for i, image in enumerate(record.images) if (reason := image_fault(image))}
-    aside = [SetAside(record.study_id, f"image left out: {why}", f"view {i}") for i, why in faults.items()]
-    if any(image_fault(mask) for mask in record.masks):
-        return None, [*aside, SetAside(record.study_id, "unreadable mask", record.source)]
-    if not faults:
-        return record, aside
-    annotated = len(record.boxes) or record.masks
-    if len(faults) == len(record.images) or (annotated and 0 in faults):
-        return None, [*aside, SetAside(record.study_id, "no readable image", record.source)]
-    kept = [i for i in range(len(record.images)) if i not in faults]
-    views = tuple(record.views[i] for i in kept)
-    return dataclasses.replace(record, images=tuple(record.images[i] for i in kept), views=views), aside
-
-
-def image_fault(data: bytes) -> str:
-    """Why encoded bytes cannot be decoded in full, or "" if they can."""
-    if not data:
-        return "the file is empty"
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.load()
-    except Image.UnidentifiedImageError:
-        return "not an image"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return str(error)
-    return ""
 
 
 def _existing(final: Path, wanted: Summary) -> Summary:
     there = Summary.load(final)
-    if (there.options, there.limit) != (wanted.options, wanted.limit):
+    settings = [(summary.options, summary.limit, summary.resize) for summary in (there, wanted)]
+    if settings[0] != settings[1]:
         raise UserError(
-            f"{final} was made with other options ({there.options}, limit {there.limit}); "
+            f"{final} was made with other options ({there.options}, limit {there.limit}, resize {there.resize}); "
             "add --overwrite to replace it, or choose another --out"
         )
     return there
@@ -170,7 +155,7 @@ def _existing(final: Path, wanted: Summary) -> Summary:
 
 @contextlib.contextmanager
 def _scratch(final: Path) -> Iterator[Path]:
-    """An empty folder beside `final`, held by a lock; what an interrupted run left in it is cleared away."""
+    """A folder beside `final`, held by a lock. It stays after an error if it holds finished shards."""
     scratch = final.parent / f"incomplete.{final.name}"
     scratch.mkdir(parents=True, exist_ok=True)
     lock = os.open(scratch, os.O_RDONLY)
@@ -180,11 +165,10 @@ def _scratch(final: Path) -> Iterator[Path]:
         os.close(lock)
         raise UserError(f"another prepare is writing {final}; wait for it to end") from None
     try:
-        for path in scratch.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
         yield scratch
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if not any(scratch.glob("*.shard")):
+            shutil.rmtree(scratch, ignore_errors=True)
         os.close(lock)
 
 

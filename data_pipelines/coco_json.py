@@ -29,6 +29,11 @@ class CocoFile:
     categories: dict[Any, str]
     aside: list[SetAside]
 
+    def only(self, entry: dict) -> "CocoFile":
+        """The part of the file that is about one image."""
+        mine = {entry["id"]: self.annotations.get(entry["id"], [])}
+        return dataclasses.replace(self, images=[entry], annotations=mine, aside=[])
+
     def objects(self, entry: dict, picture: Picture, study_id: str, crowds: bool = False) -> Objects | SetAside:
         """Boxes and masks of one image; `crowds` keeps annotations that are marked as crowds.
 

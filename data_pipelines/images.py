@@ -43,6 +43,16 @@ def decode(data: bytes, *, size: int | None = None, channels: int | None = 3) ->
     scale, still no smaller than `size`. 16-bit images are scaled to 8 bits by their own range. Alpha is dropped.
     Raises UserError for bytes that are not a whole PNG or JPEG.
     """
+    image = read_stored(data, size=size, channels=channels)
+    if image.dtype != np.uint8:
+        image = to_uint8(image)
+    if image.ndim == 2:
+        return image[..., None]
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_stored(data: bytes, *, size: int | None = None, channels: int | None = None) -> np.ndarray:
+    """PNG or JPEG bytes as OpenCV has them: grey `[H, W]` or BGR `[H, W, 3]`, uint8 or uint16. Arguments as for `decode`."""
     if data.startswith(PNG):
         whole, flag = b"IEND" in data[-1024:], _READ[channels] | cv2.IMREAD_ANYDEPTH
     elif data.startswith(JPEG):
@@ -52,11 +62,7 @@ def decode(data: bytes, *, size: int | None = None, channels: int | None = 3) ->
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if whole else None
     if image is None:
         raise UserError(f"the image is {'damaged' if whole else 'cut off'} ({len(data)} bytes)")
-    if image.dtype != np.uint8:
-        image = to_uint8(image)
-    if image.ndim == 2:
-        return image[..., None]
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -146,19 +152,20 @@ def _scale(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _jpeg_flag(data: bytes, size: int | None, channels: int | None) -> int:
-    short = min(_jpeg_size(data)) if size and channels else 0
-    for factor in (8, 4, 2):
-        if size and short >= factor * size:
-            return _REDUCED[channels, factor]
+    if size:
+        height, width, components = jpeg_frame(data)
+        for factor in (8, 4, 2):
+            if min(height, width) >= factor * size:
+                return _REDUCED[channels or (1 if components == 1 else 3), factor]
     return _READ[channels]
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Height and width from the frame header; (0, 0) where there is none."""
+def jpeg_frame(data: bytes) -> tuple[int, int, int]:
+    """Height, width and number of components from the frame header of a JPEG; zeros where there is none."""
     at = 2
     while at + 9 < len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
+            return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9]), data[at + 9]
         at += 2 + length if marker != 0xFF else 1
-    return 0, 0
+    return 0, 0, 0

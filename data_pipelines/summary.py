@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from data_pipelines.protocols import SPLITS, checksum
@@ -23,6 +24,34 @@ class SetAside:
     where: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A sound record as its shard stores it (`data`), and what the summary wants to know of it."""
+
+    split: str
+    study_id: str
+    patient: str
+    source: str
+    counts: Mapping[str, int]
+    fields: tuple[str, ...]  # those that are not empty
+    images: tuple[str, ...]  # a digest of each
+    data: bytes = b""
+
+    @classmethod
+    def of(cls, split: str, record: Record, data: bytes) -> "Entry":
+        """The entry of a record."""
+        return cls(
+            split, record.study_id, record.patient, record.source,
+            {"images": len(record.images), "questions": len(record.qa), "boxes": len(record.boxes)},
+            tuple(field.name for field in dataclasses.fields(record) if len(getattr(record, field.name))),
+            tuple(hashlib.blake2b(image, digest_size=12).hexdigest() for image in record.images),
+            data,
+        )  # fmt: skip
+
+
+Outcome = Entry | SetAside | None  # None: no part of the protocol
+
+
 @dataclasses.dataclass
 class Summary:
     """The account of one `prepare`. Saved without times or paths: equal data give equal files."""
@@ -34,6 +63,7 @@ class Summary:
     licence: str
     options: dict
     limit: int | None = None
+    resize: int = 0  # the shorter side of the stored images in pixels; 0: as they came
     leaks: str = ""
     splits: dict[str, dict] = dataclasses.field(default_factory=dict)
     expected: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -62,13 +92,14 @@ class Ledger:
         self._ids: dict[str, list[str]] = {split: [] for split in SPLITS}
         self._patients: dict[str, str] = {}
         self._members: dict[str, set[str]] = {split: set() for split in SPLITS}
-        self._images: dict[bytes, str] = {}
+        self._images: dict[str, str] = {}
+        self._studies: set[str] = set()
         self._counts: dict[str, Counter] = {split: Counter() for split in SPLITS}
 
     @property
     def written(self) -> int:
         """Records entered so far."""
-        return sum(map(len, self._ids.values()))
+        return len(self._studies)
 
     def reasons(self) -> str:
         """What became of the rest, in a few words, with the first place of each reason."""
@@ -77,23 +108,41 @@ class Ledger:
         lines = [f"{n} x {reason} ({places[reason][:100]})" for reason, n in counts]
         return "; ".join([f"{self.summary.not_in_protocol} not in the protocol", *lines])
 
-    def enter(self, split: str, record: Record) -> None:
+    def take(self, outcomes: Iterable[Outcome], limit: int | None = None) -> list[Outcome]:
+        """Account for the outcomes of an item and return them as far as `limit` records allow; a second record with one
+        study_id is set aside instead."""
+        taken = []
+        for outcome in outcomes:
+            if self.written == limit:
+                break
+            if isinstance(outcome, Entry) and outcome.study_id in self._studies:
+                outcome = SetAside(outcome.study_id, "a second record with this study_id", outcome.source)
+            if outcome is None:
+                self.summary.not_in_protocol += 1
+            elif isinstance(outcome, SetAside):
+                self.aside.append(outcome)
+            else:
+                self._enter(outcome)
+            taken.append(outcome)
+        return taken
+
+    def _enter(self, entry: Entry) -> None:
         """Count a record; UserError if its patient is already in another split and the protocol does not allow it."""
-        patient, name = record.patient, f"{self.summary.name}/{self.summary.protocol}"
+        patient, split, name = entry.patient, entry.split, f"{self.summary.name}/{self.summary.protocol}"
         other = self._patients.setdefault(patient, split)
         if other != split and not self.summary.leaks:
             raise UserError(
-                f"{name}: patient {patient!r} is in both {other} and {split} (study {record.study_id!r}); "
+                f"{name}: patient {patient!r} is in both {other} and {split} (study {entry.study_id!r}); "
                 "a protocol must keep a patient on one side"
             )
+        self._studies.add(entry.study_id)
         self._members[split].add(patient)
-        self._ids[split].append(record.study_id)
+        self._ids[split].append(entry.study_id)
         counts = self._counts[split]
-        counts.update(records=1, images=len(record.images), questions=len(record.qa), boxes=len(record.boxes))
-        counts.update(f"with {field.name}" for field in dataclasses.fields(record) if len(getattr(record, field.name)))
-        for image in record.images:
-            key = hashlib.blake2b(image, digest_size=12).digest()
-            self.summary.shared_images += self._images.setdefault(key, split) != split
+        counts.update(records=1, **entry.counts)
+        counts.update(f"with {field}" for field in entry.fields)
+        for image in entry.images:
+            self.summary.shared_images += self._images.setdefault(image, split) != split
 
     def close(self, folder: Path) -> Summary:
         """Fill in the summary and write it with `set_aside.csv`; UserError if validation and test are the same patients."""

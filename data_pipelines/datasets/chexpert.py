@@ -16,6 +16,7 @@ set aside.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -25,6 +26,7 @@ from data_pipelines.pictures import read_picture
 from data_pipelines.protocols import Protocol, Rule, by_patient, label_fractions
 from data_pipelines.protocols.native import by_folder, own_lists, without_suffix
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN, Record
 
 FINDINGS = (
@@ -69,7 +71,7 @@ class CheXpert(Builder):
         "lists": own_lists(relative),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, in the order of the tables."""
         root = root_of(source, *TABLES)
         tests = [name for name in TESTS if (root / name).is_file()][:1]
@@ -77,7 +79,7 @@ class CheXpert(Builder):
             raise wrong_layout(root, missing[0])
         for name in (*TABLES, *tests):
             for row in table(root / name, ("Path", *FINDINGS)):
-                yield self._record(root, row, name)
+                yield partial(self._record, root, row, name)
 
     def _record(self, root: Path, row: dict[str, str], name: str) -> Record | SetAside:
         path = row["Path"].partition("/")[2] if row["Path"].startswith("CheXpert") else row["Path"]

@@ -10,6 +10,7 @@ Crowd regions and annotations without a known category are set aside. The file's
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from data_pipelines import coco_json
@@ -19,6 +20,7 @@ from data_pipelines.native import wrong_layout
 from data_pipelines.own_data import OwnData
 from data_pipelines.pictures import read_picture
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
 from unimedvlp.records import Record
 
@@ -33,14 +35,14 @@ class Coco(OwnData):
 
     annotations: str = option("", "the annotation file to read, relative to SOURCE, where there are several")
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, file by file."""
         files = [coco_json.read(path) for path in self._paths(source)]
         self.need_split(protocol, any(split_of(file.path) for file in files))
         for file in files:
             yield from file.aside
             for entry in file.images:
-                yield from self._record(source, file, entry)
+                yield partial(self._record, source, file.only(entry), entry)
 
     def _paths(self, source: Path) -> list[Path]:
         if self.annotations:

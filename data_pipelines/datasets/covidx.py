@@ -17,6 +17,7 @@ the patient is COLLECTION/NUMBER. Of the three classes, "normal" is "no finding"
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from data_pipelines.pictures import read_picture
 from data_pipelines.protocols import Protocol, label_fractions
 from data_pipelines.protocols.native import by_folder
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
@@ -64,7 +66,7 @@ class Covidx(Builder):
         }
     )
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, in the order of the lists."""
         lists = next(lists for version, lists in LISTS.items() if protocol.startswith(version))
         if missing := [name for name in lists.values() if not (source / name).is_file()]:
@@ -75,7 +77,7 @@ class Covidx(Builder):
                 raise UserError(f"{source / name} is empty")
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    yield self._record(source, folder, line.split(), f"{name} line {number}")
+                    yield partial(self._record, source, folder, line.split(), f"{name} line {number}")
 
     def _record(self, source: Path, folder: str, words: list[str], where: str) -> Record | SetAside:
         if len(words) < 4:

@@ -8,12 +8,14 @@ images outside of a class folder, are set aside.
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from data_pipelines.native import split_name, wrong_layout
 from data_pipelines.own_data import OwnData
 from data_pipelines.pictures import SUFFIXES, read_picture
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
 
@@ -23,7 +25,7 @@ class ImageFolder(OwnData):
 
     name = "image_folder"
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, by path."""
         files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
         labelled = {path: _class(path) for path in files if path.suffix.lower() in SUFFIXES}
@@ -37,12 +39,14 @@ class ImageFolder(OwnData):
                 reason = "an image outside of a class folder" if path in labelled else "no PNG, JPEG or DICOM file"
                 yield SetAside(name, reason, name)
                 continue
-            picture = read_picture(source, name, name)
-            if isinstance(picture, SetAside):
-                yield picture
-                continue
             labels = {label: POSITIVE if label == labelled[path] else NEGATIVE for label in classes}
-            yield Record(study_id=name, labels=labels, **self.common(name, picture))
+            yield partial(self._record, source, name, labels)
+
+    def _record(self, source: Path, name: str, labels: dict[str, str]) -> Record | SetAside:
+        picture = read_picture(source, name, name)
+        if isinstance(picture, SetAside):
+            return picture
+        return Record(study_id=name, labels=labels, **self.common(name, picture))
 
 
 def _class(path: Path) -> str:

@@ -13,6 +13,7 @@ A record is one image with a mask a class. Images without a mask and masks witho
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from data_pipelines.native import IMAGE_SUFFIXES, split_name, wrong_layout
 from data_pipelines.own_data import OwnData
 from data_pipelines.pictures import SUFFIXES, Picture, read_picture
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
 from unimedvlp.records import Record
 
@@ -52,7 +54,7 @@ class ImageMaskFolder(OwnData):
         except ValueError:
             raise UserError(f"--classes {self.classes!r}: expected VALUE=NAME,VALUE=NAME") from None
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, folder by folder."""
         folders = list(_pairs(source))
         if not folders:
@@ -73,14 +75,17 @@ class ImageMaskFolder(OwnData):
                 if name not in found:
                     yield SetAside(relative, "image without a mask", relative)
                     continue
-                picture = read_picture(source, relative, relative)
-                if isinstance(picture, SetAside):
-                    yield picture
-                    continue
-                objects = self._objects(relative, picture, found[name], source)
-                yield from objects.aside
-                if objects.fields()["masks"] or not objects.aside:
-                    yield Record(study_id=relative, **self.common(relative, picture), **objects.fields())
+                yield partial(self._record, source, relative, found[name])
+
+    def _record(self, source: Path, name: str, masks: list[tuple[str, Path]]) -> Iterator[Record | SetAside]:
+        picture = read_picture(source, name, name)
+        if isinstance(picture, SetAside):
+            yield picture
+            return
+        objects = self._objects(name, picture, masks, source)
+        yield from objects.aside
+        if objects.fields()["masks"] or not objects.aside:
+            yield Record(study_id=name, **self.common(name, picture), **objects.fields())
 
     def _objects(self, name: str, picture: Picture, masks: list[tuple[str, Path]], source: Path) -> Objects:
         objects = Objects(name, picture.height, picture.width, name)

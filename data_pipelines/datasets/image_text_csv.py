@@ -10,6 +10,7 @@ A record is one row; its other columns are not read.
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from data_pipelines.builder import option
 from data_pipelines.datasets.text_csv import texts
 from data_pipelines.own_tables import IMAGE, OwnTable, Row, find_picture
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN, Record
 
 VALUES = {"1": POSITIVE, "1.0": POSITIVE, "0": NEGATIVE, "0.0": NEGATIVE, "-1": UNCERTAIN, "-1.0": UNCERTAIN}
@@ -42,11 +44,11 @@ class ImageTextCsv(OwnTable):
     images: str = option("", "folder of the images, relative to SOURCE")
     labels: str = option("", "columns with a finding each (1, 0, -1 or blank), as COLUMN,COLUMN")
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record a row."""
         findings = [name.strip() for name in self.labels.split(",") if name.strip()]
         for row in self.rows(source, protocol, findings):
-            yield row if isinstance(row, SetAside) else self._record(source, row, findings, protocol)
+            yield row if isinstance(row, SetAside) else partial(self._record, source, row, findings, protocol)
 
     def _record(self, source: Path, row: Row, findings: list[str], protocol: str) -> Record | SetAside:
         study_id = self.study_id(row.id, row.split, protocol)

@@ -24,6 +24,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,6 +32,7 @@ from data_pipelines.builder import Builder
 from data_pipelines.native import image_index, table, wrong_layout
 from data_pipelines.protocols import Protocol, by_ids, by_patient
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
 LABELS = {
@@ -93,7 +95,7 @@ class IuXray(Builder):
         ),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record a study, from the tables if they are there, else from the XML files."""
         if (source / REPORTS).is_file() and (source / PROJECTIONS).is_file():
             studies = _from_tables(source)
@@ -106,7 +108,10 @@ class IuXray(Builder):
         if not files:
             raise wrong_layout(source, "images in images/, images/images_normalized/ or NLMCXR_png/")
         for study in studies:
-            yield from [study] if isinstance(study, SetAside) else self._record(study, files)
+            if isinstance(study, SetAside):
+                yield study
+            else:
+                yield partial(self._record, study, {name: files[name] for name, _ in study.images if name in files})
 
     def _record(self, study: Study, files: dict[str, Path]) -> Iterator[Record | SetAside]:
         study_id = f"CXR{study.uid}"

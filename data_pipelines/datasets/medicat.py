@@ -8,6 +8,7 @@ A record is one figure, its patient is the article. The caption is `s2_caption`,
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from data_pipelines.builder import Builder
 from data_pipelines.native import attached, json_lines, plain, wrong_layout
 from data_pipelines.protocols import Protocol, by_patient
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import Record
 
 FIELDS = ("pdf_hash", "fig_uri", "s2_caption", "s2orc_caption", "radiology", "oa_info")
@@ -32,7 +34,7 @@ class Medicat(Builder):
         ),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record a figure."""
         root = source / "release" if (source / "release").is_dir() else source
         files = [path for path in sorted(root.glob("*.jsonl")) if not path.name.startswith("subcaption")]
@@ -40,7 +42,7 @@ class Medicat(Builder):
             raise wrong_layout(root, "one file of JSON lines (*.jsonl) and figures/")
         for i, row in enumerate(json_lines(files[0], FIELDS), start=1):
             if protocol == "by-article" or row["radiology"]:
-                yield self._record(row, root, f"{files[0].name} figure {i}")
+                yield partial(self._record, row, root, f"{files[0].name} figure {i}")
 
     def _record(self, row: dict, root: Path, where: str) -> Record | SetAside:
         article, uri = plain(row["pdf_hash"]), plain(row["fig_uri"])

@@ -20,6 +20,7 @@ last paragraph. Blanks of de-identification (`___`) stay as they are.
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,6 +29,7 @@ from data_pipelines.native import attached, inside, one_of, read_text, split_nam
 from data_pipelines.protocols import Lists, Protocol, Rule, label_fractions
 from data_pipelines.sections import Sections, parse
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN, Record
 
@@ -87,7 +89,7 @@ class MimicCxr(Builder):
 
     reports: str = option("", "folder of the report files, if not the source")
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record a study, in the order of the split table."""
         if not (source / "files").is_dir():
             raise wrong_layout(source, "files/")
@@ -100,43 +102,65 @@ class MimicCxr(Builder):
         yield from _labels(paths[CHEXPERT], labels)
         sections = _sectioned(folder)
         for study_id, study in studies.items():
-            place = f"p{study.subject[:2]}/p{study.subject}"
-            images, shown = [], []
-            for dicom, view in sorted(((d, _view(views.pop(d, None))) for d in study.images), key=_view_order):
-                data, fault = attached(source / "files", f"{place}/{study_id}/{dicom}.jpg")
-                if fault:
-                    yield SetAside(study_id, f"{fault}: view left out", f"files/{place}/{study_id}/{dicom}.jpg")
-                    continue
-                if view is None:
-                    yield SetAside(study_id, "image is not in the metadata: view unknown", dicom)
-                images.append(data)
-                shown.append(view or "unknown")
-            marks = labels.pop(study_id, {})
-            if not images:
-                yield SetAside(study_id, "no image file", f"files/{place}/{study_id}")
-                continue
-            path, _ = inside(folder / "files", f"{place}/{study_id}.txt")
-            report = _report(path, sections.get(study_id))
-            if not (report.findings or report.impression or report.last_paragraph):
-                reason = "no report file" if path is None else "a report without text"
-                yield SetAside(study_id, f"{reason}: images and labels kept", f"files/{place}/{study_id}.txt")
-            yield Record(
-                study_id=study_id,
-                patient_id=f"p{study.subject}",
-                images=tuple(images),
-                views=tuple(shown),
-                modality="xray",
-                body_part="chest",
-                indication=report.indication,
-                findings=report.findings,
-                impression=report.impression,
-                text=report.last_paragraph,
-                labels=marks,
-                source=f"mimic_cxr files/{place}/{study_id}",
-                licence=self.licence,
+            images = sorted(((d, _view(views.pop(d, None))) for d in study.images), key=_view_order)
+            yield partial(
+                self._record,
+                source,
+                folder,
+                study_id,
+                study.subject,
+                images,
+                labels.pop(study_id, {}),
+                sections.get(study_id),
             )
         yield from (SetAside(dicom, "image of the metadata is in no split", paths[METADATA].name) for dicom in views)
         yield from (SetAside(study, "labels of a study in no split", paths[CHEXPERT].name) for study in labels)
+
+    def _record(
+        self,
+        source: Path,
+        folder: Path,
+        study_id: str,
+        subject: str,
+        named: list[tuple[str, str | None]],
+        marks: dict[str, str],
+        sections: Sections | None,
+    ) -> Iterator[Record | SetAside]:
+        """The record of a study with these images and their views."""
+        place = f"p{subject[:2]}/p{subject}"
+        images, shown = [], []
+        for dicom, view in named:
+            data, fault = attached(source / "files", f"{place}/{study_id}/{dicom}.jpg")
+            if fault:
+                yield SetAside(study_id, f"{fault}: view left out", f"files/{place}/{study_id}/{dicom}.jpg")
+                continue
+            if view is None:
+                yield SetAside(study_id, "image is not in the metadata: view unknown", dicom)
+            images.append(data)
+            shown.append(view or "unknown")
+        if not images:
+            yield SetAside(study_id, "no image file", f"files/{place}/{study_id}")
+            return
+        path, _ = inside(folder / "files", f"{place}/{study_id}.txt")
+        report = _report(path, sections)
+        if not (report.findings or report.impression or report.last_paragraph):
+            reason = "no report file" if path is None else "a report without text"
+            yield SetAside(study_id, f"{reason}: images and labels kept", f"files/{place}/{study_id}.txt")
+        yield Record(
+            study_id=study_id,
+            patient_id=f"p{subject}",
+            images=tuple(images),
+            views=tuple(shown),
+            modality="xray",
+            body_part="chest",
+            indication=report.indication,
+            findings=report.findings,
+            impression=report.impression,
+            text=report.last_paragraph,
+            labels=marks,
+            source=f"mimic_cxr files/{place}/{study_id}",
+            licence=self.licence,
+        )
 
     def _reports(self, source: Path) -> Path:
         """The folder that holds the reports' files/; UserError if the one named by the option does not."""

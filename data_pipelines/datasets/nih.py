@@ -16,6 +16,7 @@ images. A record is one image. Each of the 14 findings is positive or negative, 
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from data_pipelines.pictures import read_picture
 from data_pipelines.protocols import Lists, Protocol, by_patient, label_fractions, share
 from data_pipelines.protocols.native import listed, own_lists, without_suffix
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
 FINDINGS = {
@@ -81,7 +83,7 @@ class Nih(Builder):
         "lists": own_lists(),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, in the order of the table."""
         entries, boxes = one_of(source, *ENTRIES), self._boxes(source)
         files = image_tree(source)
@@ -91,7 +93,9 @@ class Nih(Builder):
             if not row["Image Index"]:
                 yield SetAside("", "a row without Image Index", entries.name)
                 continue
-            yield from self._record(source, row, boxes.pop(row["Image Index"], []), files)
+            image = row["Image Index"]
+            file = files.get(without_suffix(image), image)
+            yield partial(self._record, source, row, boxes.pop(image, []), file)
         for name, rows in boxes.items():
             yield SetAside(name, "boxes of an image that is not in the table", f"{BOXES} {len(rows)} rows")
 
@@ -102,7 +106,7 @@ class Nih(Builder):
         return rows
 
     def _record(
-        self, source: Path, row: dict[str, str], boxes: list[dict[str, str]], files: dict[str, str]
+        self, source: Path, row: dict[str, str], boxes: list[dict[str, str]], file: str
     ) -> Iterator[Record | SetAside]:
         image = row["Image Index"]
         study_id, where = without_suffix(image), f"table row {image}"
@@ -113,7 +117,7 @@ class Nih(Builder):
         if not row["Patient ID"].isdecimal():
             yield SetAside(study_id, f"Patient ID is {row['Patient ID']!r}, no number", where)
             return
-        picture = read_picture(source, files.get(study_id, image), study_id)
+        picture = read_picture(source, file, study_id)
         if isinstance(picture, SetAside):
             yield picture
             return
@@ -130,7 +134,7 @@ class Nih(Builder):
             modality="xray",
             body_part="chest",
             labels={label: POSITIVE if name in found else NEGATIVE for name, label in FINDINGS.items()},
-            source=f"nih {files[study_id]}",
+            source=f"nih {file}",
             licence=self.licence,
             **objects.fields(),
         )

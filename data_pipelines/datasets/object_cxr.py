@@ -14,6 +14,7 @@ patients: an image counts as one.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from data_pipelines.pictures import read_picture
 from data_pipelines.protocols import Protocol
 from data_pipelines.protocols.native import by_folder, own_lists
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
@@ -53,7 +55,7 @@ class ObjectCxr(Builder):
         "lists": own_lists(lambda name: name),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, in the order of the tables."""
         if missing := [name for name in SPLITS[:2] if not (source / f"{name}.csv").is_file()]:
             raise wrong_layout(source, f"{missing[0]}.csv")
@@ -61,7 +63,7 @@ class ObjectCxr(Builder):
             path = source / f"{split}.csv"
             for row in table(path, ("image_name", "annotation")) if path.is_file() else ():
                 if row["image_name"]:
-                    yield from self._record(source, f"{split}/{row['image_name']}", row["annotation"])
+                    yield partial(self._record, source, f"{split}/{row['image_name']}", row["annotation"])
                 else:
                     yield SetAside("", "a row without image_name", path.name)
 

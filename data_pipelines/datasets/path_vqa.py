@@ -15,6 +15,7 @@ questions that the field reports on.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,8 +24,9 @@ from data_pipelines.native import attached, json_list, plain, read_json, require
 from data_pipelines.protocols import Protocol, by_id_suffix
 from data_pipelines.questions import Asked, by_image, kind_of
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
-from unimedvlp.records import Question, Record
+from unimedvlp.records import Question
 
 SHORT = {"train": "train", "validation": "val", "test": "test"}
 LXMERT = ("img_id", "sentf", "labelf")
@@ -47,7 +49,7 @@ class PathVqa(Builder):
         ),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image and split."""
         root = source / "pvqa" if (source / "pvqa").is_dir() else source
         if not (root / "images").is_dir():
@@ -65,7 +67,7 @@ class PathVqa(Builder):
             folder = root / "images" / SHORT[split]
             yield from by_image(
                 asked,
-                lambda item, folder=folder: attached(folder, f"{item.image}.jpg"),
+                lambda item, folder=folder: partial(attached, folder, f"{item.image}.jpg"),
                 lambda item: {"modality": "pathology", "source": f"path_vqa {item.where}", "licence": self.licence},
             )
 

@@ -15,6 +15,7 @@ Validation is a twentieth of the training figures by a hash of the name.
 import dataclasses
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +24,8 @@ from data_pipelines.native import attached, one_of, table, wrong_layout
 from data_pipelines.protocols import Protocol, by_id_suffix, share
 from data_pipelines.questions import Asked, by_image
 from data_pipelines.summary import SetAside
-from unimedvlp.records import Question, Record
+from data_pipelines.work import Item
+from unimedvlp.records import Question
 
 LETTERS = "ABCD"
 CHOICES = tuple(f"Choice {letter}" for letter in LETTERS)
@@ -50,7 +52,7 @@ class PmcVqa(Builder):
 
     choices: int = option(0, "1 ends each question with its choices")
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record a figure and split."""
         paths = {part: one_of(source, *names) for part, names in FILES[protocol].items()}
         names = IMAGES_2 if protocol == "version-2" else IMAGES
@@ -75,7 +77,7 @@ class PmcVqa(Builder):
         def fields(item: Asked) -> dict[str, Any]:
             return {"caption": captions[item.image], "source": f"pmc_vqa {item.where}", "licence": self.licence}
 
-        yield from by_image(asked, lambda item: attached(folders[0], item.image), fields)
+        yield from by_image(asked, lambda item: partial(attached, folders[0], item.image), fields)
 
     def _question(self, row: dict[str, str]) -> Question | str:
         """The question with its answer, or why there is none."""

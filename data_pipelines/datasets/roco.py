@@ -11,6 +11,7 @@ A record is one figure; its patient is the article. Figures whose image is missi
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from data_pipelines.builder import Builder
 from data_pipelines.native import attached, numbered_lines, plain, table, wrong_layout
 from data_pipelines.protocols import Protocol, by_id_suffix
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import Record
 
 FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
@@ -34,7 +36,7 @@ class Roco(Builder):
         "all": Protocol(by_id_suffix, "published split of all figures, radiology or not", leaks=LEAKS),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record a figure."""
         root = source / "data" if (source / "data").is_dir() else source
         kinds = KINDS[:1] if protocol == "radiology" else KINDS
@@ -43,9 +45,11 @@ class Roco(Builder):
             articles = _articles(folder)
             where = f"{folder.relative_to(source)}/captions.txt"
             for i, line in numbered_lines(folder / "captions.txt"):
-                yield self._record(line, split, folder, articles, f"{where} line {i}")
+                name = plain(line.partition("\t")[0])
+                known = articles.get(name, ("", ""))
+                yield partial(self._record, line, split, folder, known, f"{where} line {i}")
 
-    def _record(self, line: str, split: str, folder: Path, articles: dict, where: str) -> Record | SetAside:
+    def _record(self, line: str, split: str, folder: Path, known: tuple[str, str], where: str) -> Record | SetAside:
         name, _, caption = map(plain, line.partition("\t"))
         study_id = f"{name[:40]}/{split}"
         if not caption:
@@ -53,7 +57,7 @@ class Roco(Builder):
         data, fault = attached(folder / "images", f"{name}.jpg")
         if fault:
             return SetAside(study_id, fault, where)
-        article, licence = articles.get(name, ("", ""))
+        article, licence = known
         return Record(
             study_id=study_id,
             patient_id=article,

@@ -11,6 +11,7 @@ with the images in images/ or in folders named as above. A record is one figure.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from data_pipelines.builder import Builder
 from data_pipelines.native import MISSING, image_index, one_of, table, wrong_layout
 from data_pipelines.protocols import Protocol, by_id_suffix
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import Record
 
 NAMES = {"train": ("train",), "validation": ("valid", "validation"), "test": ("test",)}
@@ -34,7 +36,7 @@ class RocoV2(Builder):
         ),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record a figure."""
         tables = {split: one_of(source, *_tables(names)) for split, names in NAMES.items()}
         licences = {}
@@ -56,14 +58,18 @@ class RocoV2(Builder):
                 elif figure not in files:
                     yield SetAside(f"{figure[:40]}/{split}", MISSING, where)
                 else:
-                    yield Record(
-                        study_id=f"{figure}/{split}",
-                        images=(files[figure].read_bytes(),),
-                        views=("unknown",),
-                        caption=caption,
-                        source=f"rocov2 {where}",
-                        licence=licences.get(figure, "") or self.licence,
-                    )
+                    licence = licences.get(figure, "") or self.licence
+                    yield partial(self._record, f"{figure}/{split}", files[figure], caption, where, licence)
+
+    def _record(self, study_id: str, path: Path, caption: str, where: str, licence: str) -> Record:
+        return Record(
+            study_id=study_id,
+            images=(path.read_bytes(),),
+            views=("unknown",),
+            caption=caption,
+            source=f"rocov2 {where}",
+            licence=licence,
+        )
 
 
 def _tables(names: tuple[str, ...]) -> list[str]:

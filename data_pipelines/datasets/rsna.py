@@ -16,6 +16,7 @@ protocol `mrm` reads those of MRM's test_list.txt.
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from data_pipelines.pictures import read_picture
 from data_pipelines.protocols import Lists, Protocol, by_patient, label_fractions
 from data_pipelines.protocols.native import drawn, own_lists, stem
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
@@ -98,7 +100,7 @@ class Rsna(Builder):
         "lists": own_lists(),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record a patient, in the order of the table."""
         groups: dict[str, list[dict[str, str]]] = defaultdict(list)
         for row in rows(source):
@@ -110,10 +112,10 @@ class Rsna(Builder):
             if not patient:
                 yield SetAside("", f"{len(group)} rows without patientId", LABELS)
                 continue
-            yield from self._record(source, patient, group, classes.get(patient, set()))
+            yield partial(self._record, source, patient, group, classes.get(patient, set()))
         if protocol == "mrm":
             for patient, target in mrm_test(source).items():
-                yield from self._record(source, patient, [{"Target": target}], set(), TEST_IMAGES)
+                yield partial(self._record, source, patient, [{"Target": target}], set(), TEST_IMAGES)
 
     def _record(
         self, source: Path, patient: str, group: list[dict[str, str]], classes: set[str], folder: str = IMAGES

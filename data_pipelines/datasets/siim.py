@@ -17,6 +17,7 @@ The source names no patients, so each image counts as one. Images without a row 
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +30,7 @@ from data_pipelines.pictures import DICOM_SUFFIXES, Picture, read_picture
 from data_pipelines.protocols import Lists, Protocol, by_patient, label_fractions, share
 from data_pipelines.protocols.native import own_lists
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
@@ -61,7 +63,7 @@ class Siim(Builder):
         "lists": own_lists(),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image."""
         name = next((name for name in RUNS if (source / name).is_file()), "")
         if name:
@@ -82,16 +84,20 @@ class Siim(Builder):
             if not image:
                 yield SetAside("", f"{len(texts)} rows without ImageId", name)
                 continue
-            where = f"{name} {image}"
-            try:
-                mask = _union(texts)
-            except UserError as error:
-                yield SetAside(image, str(error), where)
-                continue
-            picture = read_picture(source / folder, files.get(image, f"{image}.dcm"), image)
-            yield from self._record(image, picture, mask, where, mask is not None)
+            file = files.get(image, f"{image}.dcm")
+            yield partial(self._from_run, source / folder, file, image, texts, f"{name} {image}")
         for image in sorted(files.keys() - runs.keys()):
             yield SetAside(image, f"no row in {name}", f"{folder}/{files[image]}")
+
+    def _from_run(
+        self, folder: Path, file: str, image: str, texts: list[str], where: str
+    ) -> Iterator[Record | SetAside]:
+        try:
+            mask = _union(texts)
+        except UserError as error:
+            yield SetAside(image, str(error), where)
+            return
+        yield from self._record(image, read_picture(folder, file, image), mask, where, mask is not None)
 
     def _from_masks(self, source: Path) -> Iterator[Record | SetAside]:
         for name in (PNG_TRAIN, PNG_TEST):

@@ -14,6 +14,7 @@ test images also occur in training.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,8 +27,9 @@ from data_pipelines.native import attached, json_list, one_of, plain, read_text,
 from data_pipelines.protocols import Protocol, by_id_suffix, by_patient
 from data_pipelines.questions import Asked, by_image
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.errors import UserError
-from unimedvlp.records import Question, Record
+from unimedvlp.records import Question
 
 FILES = {"train": ("train.json",), "validation": ("validate.json", "validation.json"), "test": ("test.json",)}
 FIELDS = ("img_name", "question", "answer", "q_lang", "location", "modality", "answer_type", "content_type", "qid")
@@ -71,7 +73,7 @@ class Slake(Builder):
         ),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image and split."""
         root = source / "Slake1.0" if (source / "Slake1.0").is_dir() else source
         if not (root / "imgs").is_dir():
@@ -98,8 +100,8 @@ class Slake(Builder):
                 "licence": self.licence,
             }
 
-        def picture(item: Asked) -> tuple[bytes, str]:
-            return attached(root / "imgs", plain(first[item.image]["img_name"]))
+        def picture(item: Asked) -> partial:
+            return partial(attached, root / "imgs", plain(first[item.image]["img_name"]))
 
         for found in by_image((item for item, _ in asked), picture, fields, protocol != "image-disjoint"):
             yield from faults

@@ -7,12 +7,13 @@ answers, and a premise-hypothesis pair; patients return for follow-ups. There ar
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.builder import Builder, option
 from data_pipelines.protocols import Protocol, by_patient
-from data_pipelines.synthetic import studies
+from data_pipelines.synthetic import appointments, study
 from unimedvlp.errors import UserError
 from unimedvlp.records import Record
 
@@ -33,10 +34,14 @@ class Synthetic(Builder):
         if self.studies < 1 or self.size < 32 or self.seed < 0:
             raise UserError("synthetic: expected --studies >= 1, --size >= 32 and --seed >= 0")
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record]:
-        """Draw the studies one after another."""
-        for record in studies(self.studies, self.seed, self.size):
-            yield dataclasses.replace(record, source="synthetic", licence=self.licence)
+    def records(self, source: Path, protocol: str) -> Iterator[partial]:
+        """One drawing a study."""
+        for patient, visit in appointments(self.studies, self.seed):
+            yield partial(self._draw, patient, visit)
+
+    def _draw(self, patient: int, visit: int) -> Iterator[Record]:
+        record = study(patient, visit, self.seed, self.size)
+        yield dataclasses.replace(record, source="synthetic", licence=self.licence)
 
 
 BUILDER = Synthetic

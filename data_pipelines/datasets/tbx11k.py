@@ -15,17 +15,20 @@ negative in the others; "abnormal" is negative in those of health/. The owner's 
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from data_pipelines import coco_json
 from data_pipelines.annotations import Objects
 from data_pipelines.builder import Builder
+from data_pipelines.coco_json import CocoFile
 from data_pipelines.native import root_of, table, wrong_layout
 from data_pipelines.pictures import Picture, read_picture
 from data_pipelines.protocols import Lists, Protocol, by_patient
 from data_pipelines.protocols.native import own_lists, stem
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
 JSON, TABLE = "annotations/json", "data.csv"
@@ -69,7 +72,7 @@ class Tbx11k(Builder):
         "lists": own_lists(),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image."""
         root = root_of(source, JSON, TABLE)
         yield from self._from_json(root) if (root / JSON).is_dir() else self._from_table(root)
@@ -85,10 +88,13 @@ class Tbx11k(Builder):
             file = coco_json.read(path)
             yield from file.aside
             for entry in file.images:
-                name = entry["file_name"]
-                picture = read_picture(root / "imgs", name, stem(name))
-                objects = picture if isinstance(picture, SetAside) else file.objects(entry, picture, stem(name))
-                yield from self._record(name, PurePosixPath(name).parts[0], picture, objects)
+                yield partial(self._from_entry, root, file.only(entry), entry)
+
+    def _from_entry(self, root: Path, file: CocoFile, entry: dict) -> Iterator[Record | SetAside]:
+        name = entry["file_name"]
+        picture = read_picture(root / "imgs", name, stem(name))
+        objects = picture if isinstance(picture, SetAside) else file.objects(entry, picture, stem(name))
+        yield from self._record(name, PurePosixPath(name).parts[0], picture, objects)
 
     def _from_table(self, root: Path) -> Iterator[Record | SetAside]:
         groups: dict[str, list[dict[str, str]]] = defaultdict(list)

@@ -16,6 +16,7 @@ Boxes are in pixels of the DICOM image, so only DICOM images are read. The sourc
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ from data_pipelines.pictures import read_picture
 from data_pipelines.protocols import Protocol, by_patient, label_fractions
 from data_pipelines.protocols.native import by_folder, own_lists
 from data_pipelines.summary import SetAside
+from data_pipelines.work import Item
 from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN, Record
 
 TABLES = {"train": ("annotations_train.csv", "train.csv"), "test": ("annotations_test.csv",)}
@@ -51,7 +53,7 @@ class Vindr(Builder):
         "lists": own_lists(lambda name: name),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, training images first."""
         root = root_of(source, *TABLES["train"])
         images = root.parent if root.name == "annotations" else root
@@ -67,7 +69,7 @@ class Vindr(Builder):
                 if not image:
                     yield SetAside("", f"{len(group)} rows without image_id", name)
                     continue
-                yield from self._record(images, split, image, group, known, name)
+                yield partial(self._record, images, split, image, group, known, name)
 
     def _record(
         self, images: Path, split: str, image: str, group: list[dict[str, str]], known: list[str], name: str

@@ -11,6 +11,7 @@ A record is one image with its questions of one split. Where an image is asked a
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,8 @@ from data_pipelines.builder import option
 from data_pipelines.own_tables import IMAGE, OwnTable, Row, find_picture
 from data_pipelines.questions import Asked, by_image, kind_of
 from data_pipelines.summary import SetAside
-from unimedvlp.records import Question, Record
+from data_pipelines.work import Item
+from unimedvlp.records import Question
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,7 @@ class VqaJson(OwnTable):
 
     images: str = option("", "folder of the images, relative to SOURCE")
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, under `given` an image and split."""
         asked: list[Asked] = []
         patients: dict[str, str] = {}
@@ -48,15 +50,19 @@ class VqaJson(OwnTable):
                 asked.append(_asked(row))
                 patients.setdefault(asked[-1].image, row.patient)
 
-        def picture(item: Asked) -> tuple[bytes, str]:
-            found = find_picture(source, self.images, item.image, item.image)
-            return (b"", found.reason) if isinstance(found, SetAside) else (found.data, "")
+        def picture(item: Asked) -> partial:
+            return partial(_picture, source, self.images, item.image)
 
         def fields(item: Asked) -> dict[str, Any]:
             known = self.common(item.where)
             return known | {"patient_id": patients[item.image]} if patients[item.image] else known
 
         yield from by_image(asked, picture, fields, protocol == "given")
+
+
+def _picture(source: Path, folder: str, image: str) -> tuple[bytes, str]:
+    found = find_picture(source, folder, image, image)
+    return (b"", found.reason) if isinstance(found, SetAside) else (found.data, "")
 
 
 def _asked(row: Row) -> Asked:

@@ -13,6 +13,7 @@ Lines are image|question|answer, in ImageCLEF's test file image|category|questio
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +22,8 @@ from data_pipelines.native import attached, numbered_lines, plain, wrong_layout
 from data_pipelines.protocols import Protocol, by_id_suffix
 from data_pipelines.questions import Asked, by_image, kind_of
 from data_pipelines.summary import SetAside
-from unimedvlp.records import Question, Record
+from data_pipelines.work import Item
+from unimedvlp.records import Question
 
 TOPICS = ("Modality", "Plane", "Organ", "Abnormality")
 FOLDERS = {"train": "ImageClef-2019-VQA-Med-Training", "validation": "ImageClef-2019-VQA-Med-Validation"}
@@ -48,7 +50,7 @@ class VqaMed2019(Builder):
         ),
     }  # fmt: skip
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image and split."""
         topics = TOPICS if protocol == "official" else TOPICS[:3]
         files, folders = _by_split(source, topics) if (source / "train").is_dir() else _image_clef(source, topics)
@@ -66,7 +68,7 @@ class VqaMed2019(Builder):
                         asked.append(item)
             yield from by_image(
                 asked,
-                lambda item, folder=folder: attached(folder, f"{item.image}.jpg"),
+                lambda item, folder=folder: partial(attached, folder, f"{item.image}.jpg"),
                 lambda item: {"source": f"vqa_med_2019 {item.where}", "licence": self.licence},
             )
 

@@ -16,15 +16,16 @@ occur in training, so the record's id is IMAGE/SPLIT; `image-disjoint` is the pr
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.builder import Builder
-from data_pipelines.native import MISSING, image_index, json_list, plain, wrong_layout
+from data_pipelines.native import attached, image_index, json_list, plain, wrong_layout
 from data_pipelines.protocols import Protocol, by_id_suffix, by_patient, share
 from data_pipelines.questions import Asked, by_image
-from data_pipelines.summary import SetAside
-from unimedvlp.records import Question, Record
+from data_pipelines.work import Item
+from unimedvlp.records import Question
 
 FIELDS = ("image_name", "image_organ", "question", "question_type", "answer", "answer_type", "phrase_type")
 PUBLIC = "VQA_RAD Dataset Public.json"
@@ -66,15 +67,16 @@ class VqaRad(Builder):
         ),
     }
 
-    def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:
+    def records(self, source: Path, protocol: str) -> Iterator[Item]:
         """One record an image, or an image and split, with all its questions."""
         root = source / "data_RAD" if (source / "data_RAD").is_dir() else source
         items = list(_items(root))
         files = image_index([root / "images", root / "VQA_RAD Image Folder", root])
         organs = {item.image: organ for item, organ in reversed(items)}
 
-        def picture(item: Asked) -> tuple[bytes, str]:
-            return (files[item.image].read_bytes(), "") if item.image in files else (b"", MISSING)
+        def picture(item: Asked) -> partial:
+            path = files.get(item.image)
+            return partial(attached, path.parent, path.name) if path else partial(attached, root, "")
 
         def fields(item: Asked) -> dict[str, str]:
             body_part, modality = ORGANS.get(organs[item.image], ("", "other"))

@@ -17,11 +17,16 @@ _ANATOMY, _VISIT, _WORDS = 1, 2, 3  # streams of random numbers
 
 def studies(count: int, seed: int = 0, size: int = 128) -> Iterator[Record]:
     """The first `count` studies. Study i depends on the seed and the size only, not on the count."""
+    return (study(patient, visit, seed, size) for patient, visit in appointments(count, seed))
+
+
+def appointments(count: int, seed: int = 0) -> Iterator[tuple[int, int]]:
+    """Patient and visit of the first `count` studies."""
     patient = made = 0
     while made < count:
         visits = int(np.random.default_rng([seed, patient]).choice(_VISITS, p=_VISIT_SHARES))
         for visit in range(min(visits, count - made)):
-            yield study(patient, visit, seed, size)
+            yield patient, visit
             made += 1
         patient += 1
 

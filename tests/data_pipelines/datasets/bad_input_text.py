@@ -213,4 +213,5 @@ def bad_input(layout: Layout) -> Callable:
             read = everything(layout.builder, source, tmp_path / "out", layout.protocol)
             assert not any(SECRET in record.images for records in read.values() for record in records)
 
+    test.layout = layout
     return test

@@ -70,7 +70,7 @@ def chexpert(source: Path) -> Path:
         lines = [f"CheXpert-v1.0-small/{path}.jpg,{about},{labels}" for path, about, labels in rows]
         put(source / "small" / f"{name}.csv", "\n".join([CHEXPERT_COLUMNS, *lines, ""]))
         for i, (path, _, _) in enumerate(rows):
-            put(source / "small" / f"{path}.jpg", picture(i, suffix=".jpg"))
+            put(source / "small" / f"{path}.jpg", picture(10 * len(rows) + i, suffix=".jpg"))
     return source
 
 
@@ -172,7 +172,7 @@ def covidx(source: Path) -> Path:
         put(source / f"{split}_COVIDx9A.txt", text)
         for i, line in enumerate(lines):
             name = " ".join(line.split()[1:-2])
-            put(source / split / name, picture(i + len(split), suffix=Path(name).suffix))
+            put(source / split / name, picture(10 * len(lines) + i, suffix=Path(name).suffix))
     return source
 
 

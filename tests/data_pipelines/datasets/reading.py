@@ -6,12 +6,13 @@ from data_pipelines import datasets
 from data_pipelines.builder import folder_of, prepare
 from data_pipelines.read import PreparedSplit
 from data_pipelines.summary import SetAside, Summary
+from data_pipelines.work import expand
 from unimedvlp.records import Record
 
 
 def read(name: str, source: Path, protocol: str = "", **options) -> tuple[dict[str, Record], list[SetAside]]:
     """Records by study id and what was set aside, as the builder yields them."""
-    items = list(datasets.builder(name)(**options).records(source, protocol))
+    items = list(expand(datasets.builder(name)(**options).records(source, protocol)))
     records = {item.study_id: item for item in items if isinstance(item, Record)}
     return records, [item for item in items if isinstance(item, SetAside)]
 

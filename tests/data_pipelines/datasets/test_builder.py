@@ -10,10 +10,11 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_pipelines import builder as builders
-from data_pipelines.builder import Builder, folder_of, image_fault, prepare
+from data_pipelines.builder import Builder, folder_of, prepare
 from data_pipelines.protocols import Protocol, by_id_suffix, by_patient
 from data_pipelines.read import PreparedSplit
 from data_pipelines.summary import SetAside
+from data_pipelines.work import image_fault
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, Question, Record
 
@@ -168,7 +169,7 @@ def test_a_failing_reader_leaves_nothing(tmp_path):
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path, monkeypatch):
-    def full(self):
+    def full(self, *about):
         raise RuntimeError("write() failed: No space left on device")
 
     monkeypatch.setattr(builders.ShardWriter, "close", full)
@@ -177,9 +178,8 @@ def test_a_full_disk_is_one_clear_line(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("dataset_info.json"))
 
 
-def test_large_splits_have_several_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr("data_pipelines.shards.SHARD_BYTES", 2000)
-    make(tmp_path, *[Record(f"{i}/train", text="x" * 900) for i in range(7)])
+def test_large_splits_have_several_shards(tmp_path):
+    make(tmp_path, *[Record(f"{i}/train", text="x" * 900) for i in range(7)], shard_mb=0.003)
     folder = folder_of(Toy(), tmp_path, "suffix")
     assert sorted(path.name for path in folder.glob("*array_record*")) == [
         f"toy-train.array_record-0000{i}-of-00004" for i in range(4)

@@ -8,12 +8,13 @@ from data_pipelines.builder import folder_of, prepare
 from data_pipelines.datasets.iu_xray import LABELS, IuXray, labels
 from data_pipelines.read import PreparedSplit
 from data_pipelines.summary import SetAside
+from data_pipelines.work import expand
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 
 
 def read(source):
-    items = list(IuXray().records(source, "r2gen"))
+    items = list(expand(IuXray().records(source, "r2gen")))
     return {item.study_id: item for item in items if isinstance(item, Record)}, [
         i for i in items if isinstance(i, SetAside)
     ]

@@ -8,6 +8,7 @@ from bad_input_text import CSV, File, Layout, bad_input, everything, jpeg, save
 from data_pipelines.builder import prepare
 from data_pipelines.datasets.mimic_cxr import CHEXPERT, FINDINGS, METADATA, SECTIONED, SPLIT, MimicCxr
 from data_pipelines.summary import SetAside
+from data_pipelines.work import expand
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN, Record
 
@@ -85,7 +86,7 @@ def write(source, reports=True, packed=False):
 
 
 def read(source, **options):
-    items = list(MimicCxr(**options).records(source, "official"))
+    items = list(expand(MimicCxr(**options).records(source, "official")))
     aside = [item for item in items if isinstance(item, SetAside)]
     return {item.study_id: item for item in items if isinstance(item, Record)}, aside
 

@@ -8,6 +8,7 @@ from bad_input_text import JSON, File, Layout, bad_input, everything, jpeg, save
 from data_pipelines.builder import prepare
 from data_pipelines.datasets.slake import Slake
 from data_pipelines.images import decode
+from data_pipelines.work import expand
 from unimedvlp.errors import UserError
 from unimedvlp.records import Question
 
@@ -98,10 +99,10 @@ def test_a_broken_list_of_classes_is_named(tmp_path):
     write(tmp_path)
     save(tmp_path / "Slake1.0" / "mask.txt", "1:Liver\nLung\n")
     with pytest.raises(UserError, match=r"mask.txt: line 2 is not NUMBER:CLASS: 'Lung'"):
-        list(Slake().records(tmp_path, "official"))
+        list(expand(Slake().records(tmp_path, "official")))
 
 
 def test_other_names(tmp_path):
     write(tmp_path)
     (tmp_path / "Slake1.0" / "validate.json").rename(tmp_path / "Slake1.0" / "validation.json")
-    assert len(list(Slake().records(tmp_path / "Slake1.0", "official"))) == 6
+    assert len(list(expand(Slake().records(tmp_path / "Slake1.0", "official")))) == 6

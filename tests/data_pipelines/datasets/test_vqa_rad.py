@@ -9,12 +9,13 @@ from data_pipelines.builder import folder_of, prepare
 from data_pipelines.datasets.vqa_rad import VqaRad
 from data_pipelines.read import PreparedSplit
 from data_pipelines.summary import SetAside
+from data_pipelines.work import expand
 from unimedvlp.errors import UserError
 from unimedvlp.records import Question, Record
 
 
 def read(source, protocol="image-disjoint"):
-    items = list(VqaRad().records(source, protocol))
+    items = list(expand(VqaRad().records(source, protocol)))
     return {item.study_id: item for item in items if isinstance(item, Record)}, [
         i for i in items if isinstance(i, SetAside)
     ]

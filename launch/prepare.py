@@ -10,14 +10,18 @@ import rich.progress
 from rich.table import Table
 
 from data_pipelines import datasets
-from data_pipelines.builder import DONE, folder_of, prepare
+from data_pipelines.builder import DONE, SHARD_MB, folder_of, prepare
+from data_pipelines.parallel import cores
 from launch.summary import summary
 from unimedvlp.errors import UserError
 
 EXAMPLE = """examples:
   unimedvlp prepare synthetic --out data --studies 1200
   unimedvlp prepare iu_xray --source ~/iu_xray --out data --protocol r2gen
+  unimedvlp prepare mimic_cxr --source ~/mimic --out data --resize 256
   unimedvlp prepare --list
+
+A run that was stopped goes on where it was when the same command is given again.
 
 data sets: """
 
@@ -41,7 +45,10 @@ def main(argv: list[str]) -> int:
     def progress(items):
         return rich.progress.track(items, f"{builder.name}/{protocol}", total=total, transient=True)
 
-    prepare(builder, args.source, args.out, protocol, args.limit, args.overwrite, progress)
+    prepare(
+        builder, args.source, args.out, protocol, args.limit, args.overwrite, progress,
+        resize=args.resize, shard_mb=args.shard_mb, workers=args.workers, runner=args.runner, runner_options=args.runner_option,
+    )  # fmt: skip
     summary(folder)
     print(f"{'already there; --overwrite makes it anew' if there else 'done'}: {folder}")
     return 0
@@ -59,6 +66,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="where prepared data sets go, as OUT/NAME/PROTOCOL/VERSION")
     parser.add_argument("--protocol", default="", help="how to split (default: the first that --list shows)")
     parser.add_argument("--limit", type=int, help="stop after so many records")
+    parser.add_argument("--resize", type=int, default=0, help="store images with a shorter side of so many pixels")
+    parser.add_argument("--shard-mb", type=float, default=SHARD_MB, help="size of a shard (default: %(default)g MB)")
+    parser.add_argument(
+        "--workers", type=int, default=cores(), help="processes (default: one a core, here %(default)d)"
+    )
+    parser.add_argument("--runner", default="", help="run on Apache Beam instead: direct, dataflow, flink, spark, ...")
+    parser.add_argument(
+        "--runner-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="option of the Beam runner; repeatable",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace what is already there")
     parser.add_argument("--list", action="store_true", help="show data sets with licences and protocols")
     own = parser.add_argument_group("options of single data sets")

@@ -105,6 +105,9 @@ def test_it_learns_its_batch_and_says_it():
         ids = SYSTEM.generate(params, BATCH, jax.random.key(0), method, 5)
         np.testing.assert_array_equal(ids, BATCH["response"])
     assert (np.argmax(FIRST(params, BATCH), axis=-1) == BATCH["response"][:, 0]).all()
+    sure = jax.nn.softmax(SYSTEM.response_logits(params, BATCH, BATCH["response"]))
+    right = np.take_along_axis(np.asarray(sure), BATCH["response"][..., None], axis=-1)[..., 0]
+    assert (right[BATCH["response"] != PAD] > 0.5).all()
     shuffled = {**BATCH, "image": BATCH["image"][::-1], "view_mask": BATCH["view_mask"][::-1]}
     assert LOSS(params, shuffled)[1]["loss/tokens"] > 5 * LOSS(params, BATCH)[1]["loss/tokens"]
 

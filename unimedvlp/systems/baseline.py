@@ -115,9 +115,9 @@ class Model(nn.Module):
         first = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
         return self.decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))
 
-    def first(self, batch: Batch) -> jax.Array:
-        """Logits `[B, V]` of the first response token."""
-        return self.responses(batch, batch["response"], self.encode(batch))[:, 0]
+    def said(self, batch: Batch) -> jax.Array:
+        """Logits `[B, R, V]` of the batch's responses."""
+        return self.responses(batch, batch["response"], self.encode(batch))
 
     def start(self, batch: Batch, length: int):
         """An empty decoder cache of `length` tokens over the batch's memory."""
@@ -184,9 +184,12 @@ class Baseline:
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token."""
-        batch = {key: value for key, value in batch.items() if key != "segment"}
-        batch["response"] = jnp.zeros((batch["prompt"].shape[0], 1), jnp.int32)
-        return self.model.apply({"params": params}, batch, method=Model.first)
+        return self.response_logits(params, batch, jnp.zeros((batch["prompt"].shape[0], 1), jnp.int32))[:, 0]
+
+    def response_logits(self, params: Params, batch: Batch, response: jax.Array) -> jax.Array:
+        """Logits `[B, R, V]` of every token of given responses `[B, R]`."""
+        batch = {key: value for key, value in batch.items() if key != "segment"} | {"response": response}
+        return self.model.apply({"params": params}, batch, method=Model.said)
 
 
 def from_config(options: Mapping[str, Any], space: TokenSpace, image_size: int, views: int) -> Baseline:

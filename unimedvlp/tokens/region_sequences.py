@@ -63,8 +63,7 @@ def detection_and_masks(
         raise UserError(f"{len(classes)} boxes have {len(masks)} masks")
     order = _order(len(classes), objects, rng)
     found = _detection(space, modality, boxes, classes, order, rng, objects, noise)
-    outlines = [segmentation(space, modality, classes[i], masks[i], points=points) for i in order]
-    return [("detect", found), *(("segment", outline) for outline in outlines)]
+    return [("detect", found), *(("segment", outline(masks[i], points)) for i in order)]
 
 
 def read_detection(response: Iterable[int], space: TokenSpace, noise: bool = False) -> Detected | None:
@@ -101,9 +100,14 @@ def segmentation(
     prompt = [*head(space, "segment", modality), space.vocabulary.class_id(name)]
     if box is not None:
         prompt += _coordinates(geometry.check_boxes(np.asarray(box)[None]))
+    return outline(mask, points)._replace(prompt=prompt)
+
+
+def outline(mask: np.ndarray, points: int = geometry.MAX_POINTS) -> Sequence:
+    """The response of a segmentation without its prompt, as a part behind `detect` or `refer` needs it."""
     parts, dropped = geometry.polygons(mask, points)
     response = [i for part in parts for i in (v.SEP, *_coordinates(part))][1:] or [v.NEG]
-    return Sequence([], prompt, [*response, v.EOS], dropped=dropped)
+    return Sequence([], [], [*response, v.EOS], dropped=dropped)
 
 
 def read_segmentation(response: Iterable[int]) -> list[np.ndarray] | None:
@@ -157,15 +161,17 @@ def read_image_codes(response: Iterable[int]) -> np.ndarray | None:
     return _read_codes(response, v.IMAGE_CODE_START, v.IMAGE_CODES)
 
 
-def combined(space: TokenSpace, parts: List[tuple[str, Sequence]]) -> Sequence:
+def combined(space: TokenSpace, parts: List[tuple[str, Sequence]], asked: List[str] = ()) -> Sequence:
     """Several tasks of one image in one response: `BOS task task ... modality ...` -> `body (SEP task body)* EOS`.
 
     `parts` are task names and their own sequences. The prompt is the first one's with the other tasks named in it; of the
-    others only the responses remain. Behind `detect` or `refer`, `segment` comes once for every object, in their order.
+    others only the responses remain. Behind `detect` or `refer`, `segment` comes once for every object, in their order; `asked`
+    names the other tasks where there may be no object, so that the prompt does not tell.
     """
     (_, first), *rest = parts
     tasks = [space.vocabulary.task(task) for task, _ in parts]
-    prompt = [*first.prompt[:2], *dict.fromkeys(tasks[1:]), *first.prompt[2:]]
+    named = [space.vocabulary.task(task) for task in asked] or dict.fromkeys(tasks[1:])
+    prompt = [*first.prompt[:2], *named, *first.prompt[2:]]
     response, target, weight = (list(part) for part in _body(first))
     for task, (_, part) in zip(tasks[1:], rest, strict=True):
         fed, said, counts = _body(part)

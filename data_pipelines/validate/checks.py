@@ -45,7 +45,7 @@ def check_boxes(found: Problems, split: str, record: Record, first: Look | None)
 
 
 def check_masks(found: Problems, split: str, record: Record, masks: list[Stencil], looks: list[Look]) -> None:
-    """Masks that cannot be read, are empty, or do not have the shape of image 0 (smaller ones may have)."""
+    """Masks that cannot be read, are empty, or do not have the shape of image 0, at whatever size."""
     for i, mask in enumerate(masks):
         name = record.mask_classes[i] if i < len(record.mask_classes) else i
         where = f"{record.study_id}, {name}"
@@ -55,14 +55,14 @@ def check_masks(found: Problems, split: str, record: Record, masks: list[Stencil
             found.add("error", "mask without an image", split, "masks", where)
         elif not looks[0].fault and not _fits(mask, looks[0]):
             sizes = f"{mask.height} x {mask.width} on {looks[0].height} x {looks[0].width}"
-            found.add("error", "mask that does not fit its image", split, "masks", f"{where}: {sizes}")
+            found.add("error", "mask of another shape than its image", split, "masks", f"{where}: {sizes}")
         elif not mask.inside:
             found.add("error", "empty mask", split, "masks", where)
 
 
 def _fits(mask: Stencil, image: Look) -> bool:
-    width = mask.height * image.width / image.height
-    return mask.height <= image.height and abs(mask.width - width) <= max(1, image.width / image.height)
+    """Whether the sides of both are in the same proportion, up to the rounding of one pixel."""
+    return abs(mask.width * image.height - image.width * mask.height) <= max(image.height, image.width)
 
 
 class TextChecks:

@@ -124,6 +124,7 @@ def prepare(
         writer.close(builder.name, protocol, builder.version, rule.about, builder.licence)
         ledger.close(scratch)
         journal.close()
+        journal.path.unlink()
         if final.exists():
             shutil.rmtree(final)
         scratch.rename(final)

@@ -23,19 +23,19 @@ class Journal:
     """
 
     def __init__(self, folder: Path, run: Mapping[str, Any]):
-        self._path = folder / FILE
-        lines = _whole_lines(self._path)
+        self.path = folder / FILE
+        lines = _whole_lines(self.path)
         self.shards = [Shard(**line["shard"]) for line in lines if "shard" in line]
         whole = all(shard.path(folder).is_file() for shard in self.shards)
         if not (whole and lines and lines[0] == {"run": run}):
             lines, self.shards = [{"run": run}], []
-            self._path.write_text(_text(lines))
+            self.path.write_text(_text(lines))
         known = {FILE, *(shard.path(folder).name for shard in self.shards)}
         for path in folder.iterdir():
             if path.name not in known:
                 path.unlink()
         self.done = _done(lines, self.shards)
-        self._file = self._path.open("a")
+        self._file = self.path.open("a")
 
     def note(self, item: int, outcomes: Iterable[Outcome]) -> None:
         """The outcomes of an item; to be called before its records are written."""
@@ -48,9 +48,8 @@ class Journal:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file and remove it."""
+        """Close the file."""
         self._file.close()
-        self._path.unlink()
 
 
 def write(

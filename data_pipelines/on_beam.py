@@ -124,15 +124,15 @@ def _facts(examined: Examined) -> Facts:
     ]
 
 
-def _assigned(examined: Examined, plan: Plan) -> Iterator[tuple[Shard, tuple[Place, bytes]]]:
+def _assigned(examined: Examined, plan: Plan) -> Iterator[tuple[tuple, tuple[Place, bytes]]]:
     number, outcomes = examined
     for i, outcome in enumerate(outcomes):
         if (number, i) in plan.shards:
-            yield plan.shards[number, i], ((number, i), outcome.data)
+            yield dataclasses.astuple(plan.shards[number, i]), ((number, i), outcome.data)
 
 
-def _write(gathered: tuple[Shard, Iterable[tuple[Place, bytes]]], folder: Path) -> Shard:
-    shard, records = gathered
+def _write(gathered: tuple[tuple, Iterable[tuple[Place, bytes]]], folder: Path) -> Shard:
+    shard, records = Shard(*gathered[0]), gathered[1]
     write_shard(shard, folder, (data for _, data in sorted(records)))
     return shard
 

@@ -46,9 +46,11 @@ def make(tmp_path, *items, protocol="suffix", **options):
 def test_every_field_survives_and_tfds_reads_it_without_our_code(tmp_path, picture):
     record = Record(
         "a/train", "p1", (picture(1), picture(2, suffix=".jpg"), picture(3, dtype=np.uint16)), ("frontal", "lateral", "oblique"),
-        "xray", "chest", "cough", "Clear. Ödem", "Normal.", "a caption", {"edema": NEGATIVE, "mass": POSITIVE},
-        np.array([[0.25, 0.5, 0.75, 1]], np.float32), ("mass",), (picture(4),), ("mass",),
-        (Question("Is it?", "yes", "closed", "presence"), Question("Why?", "because", "open")), "p", "h", "neutral", "t", "l", "s", "x",
+        modality="xray", body_part="chest", indication="cough", findings="Clear. Ödem", impression="Normal.", caption="a caption",
+        labels={"edema": NEGATIVE, "mass": POSITIVE}, boxes=np.array([[0.25, 0.5, 0.75, 1]], np.float32), box_classes=("mass",),
+        masks=(picture(4),), mask_classes=("mass",),
+        qa=(Question("Is it?", "yes", "closed", "presence"), Question("Why?", "because", "open")),
+        premise="p", hypothesis="h", relation="neutral", text="t", text_label="l", source="s", licence="x",
     )  # fmt: skip
     make(tmp_path, record, Record("b/test", text="only text"))
     folder = folder_of(Toy(), tmp_path, "suffix")

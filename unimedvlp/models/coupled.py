@@ -1,0 +1,155 @@
+"""One encoder, two decoders that are coupled: the module tree of UniMed.
+
+The composed decoder reads the decomposed one's query states beside the image, so that its tokens are grounded in the objects
+that also give masks and classes. That, and everything the paper's abstract leaves open, is our reconstruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from unimedvlp import config as configs
+from unimedvlp.errors import UserError
+from unimedvlp.models.backbone import Backbone
+from unimedvlp.models.composed_decoder import ComposedDecoder
+from unimedvlp.models.conv_pyramid import ConvPyramid
+from unimedvlp.models.decomposed_decoder import Decoded, DecomposedDecoder
+from unimedvlp.models.layers import EMBEDDING, dense, layer_norm, named, token_table
+from unimedvlp.models.pixel_decoder import PixelDecoder
+from unimedvlp.models.swin import Swin
+from unimedvlp.models.teacher_forcing import response_logits
+from unimedvlp.models.text_encoder import TextEncoder
+from unimedvlp.models.vit_pyramid import ViTPyramid
+
+BACKBONES = {"swin": Swin, "vit": ViTPyramid, "conv": ConvPyramid}
+MEMORIES = ("both", "image", "queries")
+Batch = Mapping[str, jax.Array]
+Memory = tuple[jax.Array, jax.Array]
+
+
+class Coupled(nn.Module):
+    """`width` is shared by all but the backbone, whose fields are in `backbone`; depths are layers, lengths tokens.
+
+    `memory` says what the composed decoder sees: "image", "queries" or "both"; with `detach` no gradient flows from it into
+    the queries. `composed` and `decomposed` False leave that decoder out.
+    """
+
+    vocab: int
+    backbone: Mapping[str, Any]
+    channels: int = 3
+    width: int = 512
+    heads: int = 8
+    mlp: int = 2048
+    pixel_depth: int = 6
+    text_depth: int = 12
+    decomposed_depth: int = 9
+    composed_depth: int = 6
+    queries: int = 100
+    selected: bool = False
+    scale: float = 1.0
+    memory: str = "both"
+    detach: bool = False
+    composed: bool = True
+    decomposed: bool = True
+    max_text: int = 77
+    max_response: int = 512
+    dropout: float = 0.0
+    dtype: Any = jnp.float32
+    remat: str = "none"
+
+    def setup(self) -> None:
+        if self.memory not in MEMORIES:
+            raise UserError(f"system.model.memory {self.memory!r} is unknown: use one of {MEMORIES}")
+        if not (self.composed or self.decomposed):
+            raise UserError("system.model: composed and decomposed are both off; leave one on")
+        if self.memory == "queries" and not self.decomposed:
+            raise UserError("system.model.memory 'queries' needs the decomposed decoder")
+        sizes = {"width": self.width, "heads": self.heads, "mlp": self.mlp, "dtype": self.dtype, "remat": self.remat}
+        self.encoder = build_backbone(self.backbone, self.dtype)
+        self.pixels = PixelDecoder(depth=self.pixel_depth, **sizes)
+        self.table = token_table(self.vocab, self.width, self.dtype)
+        self.text = TextEncoder(self.vocab, depth=self.text_depth, max_length=self.max_text, table=self.table, **sizes)
+        if self.decomposed:
+            self.name_projection = dense(self.width, ("embed", None), self.dtype)
+            self.objects = DecomposedDecoder(
+                depth=self.decomposed_depth, queries=self.queries, selected=self.selected, scale=self.scale, **sizes
+            )
+            self.label_bias = self.param("label_bias", nn.initializers.zeros, ())
+        if self.composed:
+            self.kind = self.param("kind", named(EMBEDDING, None, "embed"), (3, self.width))
+            self.memory_norm = layer_norm(1e-6, self.dtype)
+            self.words = ComposedDecoder(
+                self.vocab,
+                depth=self.composed_depth,
+                max_length=self.max_response,
+                table=self.table,
+                dropout=self.dropout,
+                **sizes,
+            )
+        self.pixel_head = dense(32 * 32 * self.channels, ("embed", None), self.dtype)
+
+    def look(self, image: jax.Array, deterministic: bool = True):
+        """Normalised image [B, H, W, C] -> memory maps [B, H_i, W_i, D] and mask features [B, h, w, D]."""
+        return self.pixels(self.encoder(image, deterministic=deterministic), deterministic=deterministic)
+
+    def restore(self, image: jax.Array, hidden: jax.Array) -> jax.Array:
+        """Pixels [B, H, W, C] of an image of which blocks `hidden` bool [B, H / 32, W / 32] are not seen (SimMIM)."""
+        covered = hidden.repeat(32, axis=1).repeat(32, axis=2)[..., None]
+        coarse = self.encoder(jnp.where(covered, 0, image))[-1]
+        b, h, w, _ = coarse.shape
+        pixels = self.pixel_head(coarse).reshape(b, h, w, 32, 32, self.channels)
+        return pixels.transpose(0, 1, 3, 2, 4, 5).reshape(image.shape)
+
+    def name_vectors(self, ids: jax.Array, mask: jax.Array) -> jax.Array:
+        """Class names, ids and mask [C, L], as vectors [C, D] of unit length: mean token state, projected."""
+        states = self.text(ids, mask)
+        mean = (states * mask[..., None]).sum(1) / jnp.maximum(mask.sum(1, keepdims=True), 1)
+        vectors = self.name_projection(mean).astype(jnp.float32)
+        return vectors * jax.lax.rsqrt(jnp.square(vectors).sum(-1, keepdims=True) + 1e-12)
+
+    def decompose(self, seen, names: jax.Array, phrase: Memory | None = None) -> Decoded:
+        """The decomposed decoder on what `look` returned; `phrase` is the ids and mask [B, L] of a referring text."""
+        text = (None, None) if phrase is None else (self.text(*phrase), phrase[1])
+        return self.objects(*seen, names, *text)
+
+    def label_logits(self, decoded: Decoded, names: jax.Array) -> jax.Array:
+        """Scores [B, C] of image labels, from all queries weighed by the global one: log odds."""
+        return self.objects.compare(decoded.image, names) + self.label_bias
+
+    def recall(self, seen, decoded: Decoded | None) -> Memory:
+        """What the composed decoder sees [B, N, D], and its mask [B, N]: the two coarsest maps, queries and their sum."""
+        parts = []
+        if self.memory != "queries" or decoded is None:
+            parts += [(0, m.reshape(m.shape[0], -1, self.width)) for m in seen[0][:2]]
+        if self.memory != "image" and decoded is not None:
+            states = (decoded.states["latent"], decoded.image[:, None].astype(self.dtype))
+            parts += [(1 + i, jax.lax.stop_gradient(x) if self.detach else x) for i, x in enumerate(states)]
+        kind = self.kind.astype(self.dtype)
+        memory = self.memory_norm(jnp.concatenate([x + kind[i] for i, x in parts], axis=1))
+        return memory, jnp.ones(memory.shape[:2], bool)
+
+    def respond(self, batch: Batch, given: jax.Array, memory: Memory, deterministic: bool = True) -> jax.Array:
+        """Logits [B, R, V] of the response, see `response_logits`."""
+        return response_logits(self.words, batch, given, memory, deterministic)
+
+    def start(self, memory: Memory, length: int):
+        """An empty cache of `length` tokens over what `recall` returned."""
+        return self.words.start(*memory, length)
+
+    def extend(self, ids, mask, cache):
+        """The composed decoder's `extend`."""
+        return self.words.extend(ids, mask, cache)
+
+
+def build_backbone(options: Mapping[str, Any], dtype: Any) -> Backbone:
+    """The backbone that `name` in `options` names; the other keys are its fields. UserError for an unknown name or field."""
+    options = dict(options)
+    name = options.pop("name", "")
+    if name not in BACKBONES:
+        raise UserError(f"system.model.backbone.name {name!r} is unknown: use one of {tuple(BACKBONES)}")
+    return configs.build(BACKBONES[name], options, "system.model.backbone", dtype=dtype)

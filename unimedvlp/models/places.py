@@ -1,0 +1,21 @@
+"""Sine codes of places in an image, the same for every resolution, so that queries and maps of all strides can be compared."""
+
+import jax
+import jax.numpy as jnp
+
+
+def sine_code(values: jax.Array, width: int, temperature: float = 10_000.0) -> jax.Array:
+    """Sines and cosines `[..., width]` of n coordinates `[..., n]` in 0..1, width / n numbers each (DETR, Carion et al., 2020).
+
+    `width` must be a multiple of 2 n.
+    """
+    count = width // values.shape[-1] // 2
+    frequencies = 2 * jnp.pi * temperature ** (-jnp.arange(count) / count)
+    angles = values.astype(jnp.float32)[..., None] * frequencies
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1).reshape(*values.shape[:-1], width)
+
+
+def grid_points(height: int, width: int) -> jax.Array:
+    """Centres `[height * width, 2]` (y, x) in 0..1 of the cells of a map, row by row."""
+    y, x = (jnp.arange(height) + 0.5) / height, (jnp.arange(width) + 0.5) / width
+    return jnp.stack(jnp.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)

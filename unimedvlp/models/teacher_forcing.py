@@ -1,0 +1,29 @@
+"""Teacher forcing of a batch through the composed decoder."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from unimedvlp.models.composed_decoder import ComposedDecoder
+
+
+def response_logits(
+    decoder: ComposedDecoder,
+    batch: Mapping[str, jax.Array],
+    given: jax.Array,
+    memory: tuple[jax.Array, jax.Array],
+    deterministic: bool = True,
+) -> jax.Array:
+    """Float32 logits [B, R, V] of the response behind the batch's prompt, with `given` [B, R] as the tokens read so far.
+
+    `memory` is states [B, N, D] and their mask [B, N]. Padding of the prompt and of the response is not seen.
+    """
+    length = batch["prompt"].shape[1]
+    ids = jnp.concatenate([batch["prompt"], given[:, :-1]], axis=1)
+    mask = jnp.concatenate([batch["prompt_mask"], batch["response"][:, :-1] != 0], axis=1)
+    segment = batch["segment"][:, :-1] if "segment" in batch else None
+    hidden = decoder.hidden(ids, mask, *memory, segment_ids=segment, deterministic=deterministic)
+    last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
+    first = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
+    return decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))

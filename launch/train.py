@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+from ml_collections import ConfigDict
+
 from launch.assemble import Run
 from launch.main import run
 from unimedvlp import config as configs
@@ -14,6 +17,15 @@ from unimedvlp.parallel import multihost
 from unimedvlp.training.loop import train
 from unimedvlp.training.state import TrainState
 
+# What most configs leave out: see `training.loop.train`; `compile_cache` is a folder for compiled steps, "" for none.
+DEFAULTS = {
+    "save_minutes": 0.0,
+    "nonfinite_limit": 10,
+    "profile": {"steps": ()},
+    "hang_minutes": 30.0,
+    "peak_tflops": 0.0,
+    "compile_cache": "",
+}
 EXAMPLE = """example:
   unimedvlp prepare synthetic --out data
   unimedvlp train --config configs/pretrain/baseline_synthetic.py --data data --workdir runs/synthetic
@@ -37,7 +49,7 @@ def main(argv: list[str]) -> int:
         if ":/" in str(path):
             raise UserError(f"{name} {path}: buckets are read and written through a mount (gcsfuse); give its folder")
     multihost.initialize()
-    config = configs.load(options.config)
+    config = ConfigDict(DEFAULTS | dict(configs.load(options.config)))
     configs.override(config, options.set)
     train_config(config, options.workdir, options.data)
     return 0
@@ -45,6 +57,8 @@ def main(argv: list[str]) -> int:
 
 def train_config(config: Any, workdir: Path, data: Path) -> TrainState:
     """Train what a config describes, from the newest checkpoint of `workdir` if there is one."""
+    if config.compile_cache:
+        jax.config.update("jax_compilation_cache_dir", config.compile_cache)
     parts = Run.create(config, workdir, data)
     evaluators = {name: parts.evaluator(name) for name in config.evals}
 
@@ -68,12 +82,17 @@ def train_config(config: Any, workdir: Path, data: Path) -> TrainState:
             evaluate=evaluate if evaluators else None,
             eval_every=config.evaluate_every,
             save_every=config.save_every,
+            save_minutes=config.save_minutes,
             log_every=config.log_every,
             keep=config.keep,
             best=config.best or None,
             accumulate=config.accumulate,
             ema_decay=config.ema or None,
             on_nonfinite=config.on_nonfinite,
+            nonfinite_limit=config.nonfinite_limit,
+            profile=config.profile.steps,
+            hang_minutes=config.hang_minutes,
+            peak_tflops=config.peak_tflops,
         )
     finally:
         batches.close()

@@ -1,15 +1,25 @@
 """The loop: order, resume, best, and the stop at a loss that is not finite."""
 
 import functools
+import re
 import signal
 
+import jax
 import numpy as np
 import pytest
-from tiny_system import batch_at, run, same_bits
+from tiny_system import OPTIMIZER, System, batch_at, run, same_bits
 
 from unimedvlp.errors import UserError
+from unimedvlp.parallel.mesh import make_mesh
+from unimedvlp.training import optimizers
 from unimedvlp.training.checkpoints import Checkpoints, load_params
 from unimedvlp.training.metrics_file import read_metrics
+from unimedvlp.training.state import abstract_state
+
+
+def abstract():
+    mesh = make_mesh({"data": 1}, jax.devices()[:1])
+    return abstract_state(System(), optimizers.make(OPTIMIZER, 12), batch_at(0), mesh, ema=True)
 
 
 def latest(workdir):
@@ -81,9 +91,55 @@ def test_stops_before_anything_not_finite_is_saved(tmp_path):
     assert np.all(np.isfinite(load_params(tmp_path, "newest")["head"]["kernel"]))
 
 
-def test_skip_goes_on_and_counts(tmp_path):
-    state = run(tmp_path, batches=functools.partial(batch_at, bad=[6]), on_nonfinite="skip")
-    assert int(state.step) == 12 and int(state.skipped) == 1
+def test_skip_goes_on_counts_and_says_so(tmp_path, capsys):
+    state = run(tmp_path, batches=functools.partial(batch_at, bad=[6, 9]), on_nonfinite="skip")
+    assert int(state.step) == 12 and int(state.skipped) == 2
+    rows = read_metrics(tmp_path)
+    assert [rows[step].get("nonfinite") for step in (6, 8, 10)] == [None, 1, 2]
+    assert re.search(
+        r"step 7 is not finite \(.*share = inf.*\): its update is left out; 1 so far", capsys.readouterr().out
+    )
+
+
+def test_rollback_goes_on_from_the_checkpoint_with_the_next_batch(tmp_path):
+    bad = functools.partial(batch_at, bad=[6])
+    state = run(tmp_path / "back", batches=bad, on_nonfinite="rollback")
+    assert int(state.step) == 12 and int(state.skipped) == 3, "updates 5, 6 and 7 do not count"
+    with pytest.raises(UserError):
+        run(tmp_path / "by_hand", batches=bad)
+    with Checkpoints(tmp_path / "by_hand") as checkpoints:
+        saved = checkpoints.restore(abstract())
+        assert int(saved.step) == 4
+        checkpoints.save(7, saved.replace(step=saved.step + 3, skipped=saved.skipped + 3))
+    assert same_bits(run(tmp_path / "by_hand", batches=bad), state)
+
+
+def test_rollback_does_not_depend_on_when_it_is_noticed(tmp_path):
+    states = [
+        run(
+            tmp_path / str(every),
+            batches=functools.partial(batch_at, bad=[2, 6]),
+            on_nonfinite="rollback",
+            log_every=every,
+        )
+        for every in (1, 12)
+    ]
+    assert same_bits(*states)
+
+
+@pytest.mark.parametrize("policy", ["skip", "rollback"])
+def test_too_many_steps_that_are_not_finite_end_the_run(tmp_path, policy):
+    options = {"on_nonfinite": policy, "nonfinite_limit": 2}
+    with pytest.raises(UserError, match=r"step 9 is not finite: .*; 3 such steps since the start are more than"):
+        run(tmp_path, batches=functools.partial(batch_at, bad=[5, 7, 8]), **options)
+    with pytest.raises(UserError, match="'stopp' is unknown; use one of stop, skip, rollback"):
+        run(tmp_path, on_nonfinite="stopp")
+
+
+def test_the_clock_can_ask_for_a_checkpoint(tmp_path):
+    run(tmp_path, save_every=0, save_minutes=1e-9, log_every=4, keep=9)
+    with Checkpoints(tmp_path, keep=9) as checkpoints:
+        assert sorted(checkpoints.newest.all_steps()) == [0, 4, 8, 12]
 
 
 def test_ctrl_c_saves(tmp_path, capsys):

@@ -81,11 +81,11 @@ def broadcast_from_zero(value: Any) -> Any:
     return multihost_utils.broadcast_one_to_all(value)
 
 
-def anywhere(flag: bool) -> bool:
-    """Whether any process says so; every process must ask at the same point."""
+def votes(*flags: bool) -> np.ndarray:
+    """What every process says: bool [processes, flags]. Every process must ask at the same point."""
     if jax.process_count() == 1:
-        return flag
-    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+        return np.asarray([flags])
+    return np.asarray(multihost_utils.process_allgather(np.asarray(flags)))
 
 
 def _number(variable: str, value: int | None) -> int:

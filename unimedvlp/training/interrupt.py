@@ -6,10 +6,6 @@ import signal
 import threading
 from types import FrameType
 
-import jax
-
-from unimedvlp.parallel.multihost import anywhere
-
 
 class Interrupt:
     """While active, the first SIGTERM or SIGINT sets `asked`; a second SIGINT raises KeyboardInterrupt as usual."""
@@ -17,12 +13,6 @@ class Interrupt:
     def __init__(self) -> None:
         self.asked = False
         self._before: dict[int, object] = {}
-
-    def requested(self, step: int, every: int) -> bool:
-        """Whether to stop at this step. Several processes agree, which they take the time for every `every` steps."""
-        if jax.process_count() == 1:
-            return self.asked
-        return step % every == 0 and anywhere(self.asked)
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():

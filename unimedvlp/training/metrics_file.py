@@ -1,6 +1,8 @@
 """`metrics.jsonl`: one JSON object a line, each with "step". Lines are appended and never rewritten.
 
-A resumed run may log a step again; readers merge the lines of a step, and the later value of a name wins.
+The file is opened, appended to and closed for every row, so that a bucket mounted as a folder (which takes over a file when it
+is closed) has the row at once. A resumed run may log a step again; readers merge the lines of a step, and the later value of a
+name wins.
 """
 
 from __future__ import annotations
@@ -17,20 +19,18 @@ class MetricsFile:
     """Appends rows; each is on disk when `write` returns. A half line that a killed process left is ended first."""
 
     def __init__(self, workdir: Path):
-        path = workdir / NAME
-        torn = path.exists() and not path.read_bytes().endswith(b"\n") and path.stat().st_size > 0
-        self._file = path.open("a", encoding="utf-8")
-        if torn:
-            self._file.write("\n")
+        self._path = workdir / NAME
+        if self._path.exists() and self._path.stat().st_size and not self._path.read_bytes().endswith(b"\n"):
+            self._append("\n")
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Adds {"step": step, **values}; what is not finite becomes null, since JSON has no such numbers."""
         row = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        self._file.write(json.dumps({"step": step, **row}) + "\n")
-        self._file.flush()
+        self._append(json.dumps({"step": step, **row}) + "\n")
 
-    def close(self) -> None:
-        self._file.close()
+    def _append(self, text: str) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
 
 def read_metrics(workdir: Path | str) -> dict[int, dict[str, float | None]]:

@@ -95,7 +95,7 @@ def validate(folder: Path, progress: Progress = _quiet) -> Validation:
                 if not seen.fault:
                     contents[split].sizes[f"{seen.height} x {seen.width}"] += 1
                     duplicates.add(Place(split, index, view, record.study_id), seen)
-    groups = duplicates.groups()
+    groups = duplicates.groups(lambda blocks: progress(blocks, f"{name} comparing images", len(blocks)))
     sides.close(groups)
     words.close()
     _check_counts(problems, summary, contents)

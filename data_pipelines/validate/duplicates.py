@@ -6,7 +6,7 @@ at least `ALIKE`. The second test keeps apart what only looks alike from afar: d
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
@@ -58,7 +58,7 @@ class Duplicates:
             self._thumbnails.append(seen.thumbnail)
         self._places[seen.digest].append(place)
 
-    def groups(self, progress: Callable[[Iterable], Iterable] = iter) -> list[Group]:
+    def groups(self, progress: Callable[[Sequence], Iterable] = iter) -> list[Group]:
         """All groups of two images and more, those across splits first. Every pair of distinct images is compared."""
         members = list(self._places.values())
         sets = DisjointSet(range(len(members)))
@@ -71,7 +71,7 @@ class Duplicates:
                 found.append(Group(places, exact=len(same) == 1))
         return sorted(found, key=lambda group: -len(group.splits))
 
-    def _pairs(self, progress: Callable[[Iterable], Iterable]) -> Iterator[tuple[int, int]]:
+    def _pairs(self, progress: Callable[[Sequence], Iterable]) -> Iterator[tuple[int, int]]:
         if not self._codes:
             return
         codes = np.where(np.stack(self._codes), np.float32(1), np.float32(-1))

@@ -2,7 +2,8 @@
 
 Every field but `study_id` is optional; absent text is "", absent lists are empty. Tasks say which fields they need, and the
 mixture offers a record only to the tasks that it can serve. Boxes are `[N, 4]` (ymin xmin ymax xmax) in 0..1 of image 0;
-masks are encoded PNG images of image 0's size or a smaller one of the same shape, one an object.
+masks are encoded PNG images of image 0's size or a smaller one of the same shape, one an object. Codes are what
+`unimedvlp codes` makes of image 0 and of the masks: `[n]` of the image, and as many of each mask, one after the other.
 """
 
 import dataclasses
@@ -60,6 +61,8 @@ class Record:
     text_label: str = ""
     source: str = ""  # data set and file that it came from
     licence: str = ""
+    image_codes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))  # int [n]
+    mask_codes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))  # int [masks * m]
 
     @property
     def patient(self) -> str:
@@ -95,6 +98,7 @@ def problems(record: Record) -> list[str]:
             found.append("boxes are empty (ymax <= ymin or xmax <= xmin)")
     if len(record.masks) != len(record.mask_classes):
         found.append(f"mask_classes: {len(record.mask_classes)} names for {len(record.masks)} masks")
+    found += _code_problems(record)
     for i, item in enumerate(record.qa):
         if not item.question.strip() or not item.answer.strip():
             found.append(f"qa[{i}] has an empty question or answer")
@@ -105,6 +109,19 @@ def problems(record: Record) -> list[str]:
     )
     if not has_content:
         found.append("neither an image nor any text")
+    return found
+
+
+def _code_problems(record: Record) -> list[str]:
+    found = []
+    for field, pictures in (("image_codes", min(len(record.images), 1)), ("mask_codes", len(record.masks))):
+        codes = np.asarray(getattr(record, field))
+        if codes.ndim != 1 or not np.issubdtype(codes.dtype, np.integer):
+            found.append(f"{field} are {codes.dtype} of shape {codes.shape}, expected integers [n]")
+        elif np.any(codes < 0):
+            found.append(f"{field} hold a number below 0")
+        elif len(codes) and (not pictures or len(codes) % pictures):
+            found.append(f"{field}: {len(codes)} codes for {pictures} pictures")
     return found
 
 
@@ -129,6 +146,8 @@ def features() -> Any:
         | {
             "labels": tfds.features.Sequence({"name": tfds.features.Text(), "value": tfds.features.Text()}),
             "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
+            "image_codes": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+            "mask_codes": tfds.features.Tensor(shape=(None,), dtype=np.int32),
             "qa": tfds.features.Sequence(
                 {key: tfds.features.Text() for key in ("question", "answer", "kind", "topic")}
             ),
@@ -141,14 +160,21 @@ def to_example(record: Record) -> dict[str, Any]:
     example = {f.name: getattr(record, f.name) for f in dataclasses.fields(Record)}
     example["labels"] = [{"name": name, "value": value} for name, value in record.labels.items()]
     example["boxes"] = np.asarray(record.boxes, np.float32)
+    for name in ("image_codes", "mask_codes"):
+        example[name] = np.asarray(getattr(record, name), np.int32)
     example["qa"] = [dataclasses.asdict(item) for item in record.qa]
     return {key: list(value) if isinstance(value, tuple) else value for key, value in example.items()}
 
 
 def from_example(example: Mapping[str, Any]) -> Record:
-    """The inverse of `to_example` for an example as a TFDS data source yields it (bytes and arrays)."""
+    """The inverse of `to_example` for an example as a TFDS data source yields it (bytes and arrays).
+
+    A field that the example lacks, since it was written before the field was thought of, keeps its default.
+    """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(Record):
+        if field.name not in example:
+            continue
         value = example[field.name]
         if field.name in ("images", "masks"):
             values[field.name] = tuple(bytes(item) for item in value)
@@ -159,6 +185,8 @@ def from_example(example: Mapping[str, Any]) -> Record:
         elif field.name == "qa":
             columns = (value["question"], value["answer"], value["kind"], value["topic"])
             values["qa"] = tuple(Question(*map(_text, row)) for row in zip(*columns, strict=True))
+        elif field.name in ("image_codes", "mask_codes"):
+            values[field.name] = np.asarray(value, np.int32)
         elif field.name == "boxes":
             values["boxes"] = np.asarray(value, np.float32).reshape(-1, 4)
         else:

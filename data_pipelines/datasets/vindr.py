@@ -7,10 +7,12 @@ Native layout, tables in SOURCE or SOURCE/annotations:
 
     annotations_train.csv (VinBigData: train.csv)   image_id, class_name, class_id, rad_id, x_min, y_min, x_max, y_max
     annotations_test.csv                            the same, without class_id and rad_id: a consensus
+    image_labels_train.csv, image_labels_test.csv   optional: image_id, rad_id and 28 findings and diagnoses (1, 0)
     train/ID.dicom, test/ID.dicom
 
 Three radiologists read each training image. All their boxes are kept, so one lesion may have up to three; a finding is
 positive if at least two readers marked it, uncertain if one did, negative if none did. In the test set the consensus decides.
+With the tables of image labels, which also have diagnoses without a box, labels are theirs, by the same votes.
 Boxes are in pixels of the DICOM image, so only DICOM images are read. The source names no patients: an image counts as one.
 """
 
@@ -33,6 +35,7 @@ from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN, Record
 TABLES = {"train": ("annotations_train.csv", "train.csv"), "test": ("annotations_test.csv",)}
 CORNERS = ("x_min", "y_min", "x_max", "y_max")
 COLUMNS = ("image_id", "class_name", *CORNERS)
+ALIASES = {"other disease": "other diseases"}  # the two tables of image labels differ
 NOTHING = "no finding"
 CONSENSUS = "consensus"
 
@@ -64,15 +67,27 @@ class Vindr(Builder):
             groups: dict[str, list[dict[str, str]]] = defaultdict(list)
             for row in table(root / name, COLUMNS) if name else ():
                 groups[row["image_id"]].append(row)
+            labels: dict[str, dict[str, str]] = {}
+            yield from _image_labels(root / f"image_labels_{split}.csv", labels)
             known = sorted({row["class_name"].lower() for group in groups.values() for row in group} - {""})
             for image, group in groups.items():
                 if not image:
                     yield SetAside("", f"{len(group)} rows without image_id", name)
                     continue
-                yield partial(self._record, images, split, image, group, known, name)
+                yield partial(self._record, images, split, image, group, known, name, labels.pop(image, {}))
+            yield from (
+                SetAside(f"{split}/{image}", "labels of an image without annotations", name) for image in labels
+            )
 
     def _record(
-        self, images: Path, split: str, image: str, group: list[dict[str, str]], known: list[str], name: str
+        self,
+        images: Path,
+        split: str,
+        image: str,
+        group: list[dict[str, str]],
+        known: list[str],
+        name: str,
+        labels: dict[str, str],
     ) -> Iterator[Record | SetAside]:
         study_id = f"{split}/{image}"
         picture = read_picture(images, f"{study_id}.dicom", study_id)
@@ -99,11 +114,34 @@ class Vindr(Builder):
             views=("frontal",),
             modality="xray",
             body_part="chest",
-            labels={finding: _label(votes[finding], len(readers)) for finding in known},
+            labels=labels or {finding: _label(votes[finding], len(readers)) for finding in known},
             source=f"vindr {study_id}.dicom",
             licence=self.licence,
             **objects.fields(),
         )
+
+
+def _image_labels(path: Path, labels: dict[str, dict[str, str]]) -> Iterator[SetAside]:
+    """Fill `labels` with those of each image by the votes of its readers, a row each; nothing without the table."""
+    votes: dict[str, Counter] = defaultdict(Counter)
+    readers: Counter = Counter()
+    findings: dict[str, None] = {}
+    for i, row in enumerate(table(path, ("image_id", "No finding")) if path.is_file() else (), start=1):
+        image = row["image_id"]
+        marks = {name.lower(): value for name, value in row.items() if name.lower() not in ("image_id", "rad_id", "")}
+        marks = {ALIASES.get(name, name): value.removesuffix(".0") for name, value in marks.items()}
+        if not image or not set(marks.values()) <= {"0", "1", ""}:
+            yield SetAside(
+                image,
+                "a row of image labels without image_id, or with a label that is not 1 or 0",
+                f"{path.name} row {i}",
+            )
+            continue
+        findings |= dict.fromkeys(marks)
+        readers[image] += 1
+        votes[image].update({name: 1 for name, value in marks.items() if value == "1"})
+    for image, count in readers.items():
+        labels[image] = {name: _label(votes[image][name], count) for name in findings}
 
 
 def _label(votes: int, readers: int) -> str:

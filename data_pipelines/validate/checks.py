@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
+from data_pipelines.annotations import SHAPE_TOLERANCE
 from data_pipelines.validate import texts
 from data_pipelines.validate.contents import texts as texts_of
 from data_pipelines.validate.pictures import Look, Stencil
@@ -61,8 +62,9 @@ def check_masks(found: Problems, split: str, record: Record, masks: list[Stencil
 
 
 def _fits(mask: Stencil, image: Look) -> bool:
-    """Whether the sides of both are in the same proportion, up to the rounding of one pixel."""
-    return abs(mask.width * image.height - image.width * mask.height) <= max(image.height, image.width)
+    """Whether both have the same shape, up to the tolerance of builders and the rounding of one pixel."""
+    off = mask.width * image.height / (mask.height * image.width) - 1
+    return abs(off) <= max(SHAPE_TOLERANCE, 1 / mask.width, 1 / mask.height)
 
 
 class TextChecks:

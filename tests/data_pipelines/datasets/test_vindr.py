@@ -53,3 +53,27 @@ def test_bad_rows_are_set_aside(source):
     assert reasons(aside) == [
         "a box is not four numbers", "a row without class_name", "1 rows without image_id", "image file missing",
     ]  # fmt: skip
+
+
+def test_image_labels_are_voted_on_and_have_diagnoses_without_boxes(source):
+    head = "image_id,rad_id,Cardiomegaly,COPD,Other diseases,No finding"
+    rows = [
+        "aaa,R8,1,1,0,0",
+        "aaa,R9,1.0,0.0,0,0",
+        "aaa,R10,1,,0,0",
+        "bbb,R8,0,0,0,1",
+        "bbb,R9,0,maybe,0,1",
+        ",R1,0,0,0,1",
+    ]
+    folder = source / "annotations"
+    (folder / "image_labels_train.csv").write_text("\n".join([head, *rows, "zzz,R8,0,0,0,1", ""]))
+    (folder / "image_labels_test.csv").write_text("image_id,Cardiomegaly,Other disease,No finding\neee,0,1,0\n")
+    records, aside = read("vindr", source)
+    assert records["train/aaa"].labels == {
+        "cardiomegaly": POSITIVE, "copd": UNCERTAIN, "other diseases": NEGATIVE, "no finding": NEGATIVE,
+    }  # fmt: skip
+    assert records["train/bbb"].labels["no finding"] == POSITIVE and len(records["train/aaa"].boxes) == 3
+    assert records["train/ccc"].labels["no finding"] == POSITIVE and "copd" not in records["train/ccc"].labels
+    assert records["test/eee"].labels == {"cardiomegaly": NEGATIVE, "other diseases": POSITIVE, "no finding": NEGATIVE}
+    wrong = "a row of image labels without image_id, or with a label that is not 1 or 0"
+    assert reasons(aside) == [wrong, wrong, "labels of an image without annotations"]

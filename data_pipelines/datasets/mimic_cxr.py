@@ -10,11 +10,14 @@ Data. Native layout; every table may also be a .csv.gz:
     files/pXX/pSUBJECT/sSTUDY/DICOM.jpg
     files/pXX/pSUBJECT/sSTUDY.txt   reports: here, in mimic-cxr-reports/, or in the folder that `--reports` names
     mimic_cxr_sectioned.csv         study,impression,findings,last_paragraph,comparison; beside the reports, if there
+    MS_CXR_Local_Alignment_v*.csv   boxes of MS-CXR (https://physionet.org/content/ms-cxr, Boecking et al. 2022), if there:
+                                    dicom_id,category_name,label_text,path,x,y,w,h,image_width,image_height[,split]
 
 A record is one study: frontal views first, then lateral ones, then the rest. Findings and impression are those of the
 sectioned table where it has any for the study, else those of the report by our own parser (`data_pipelines/sections.py`),
 so studies that the table skips are not lost; the indication is the parser's. Where a report has neither, `text` is its
-last paragraph. Blanks of de-identification (`___`) stay as they are.
+last paragraph. Blanks of de-identification (`___`) stay as they are. An image with boxes of MS-CXR comes first, since boxes
+belong to the first image; the split of MS-CXR is not used.
 """
 
 import dataclasses
@@ -24,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from data_pipelines.annotations import Objects
 from data_pipelines.builder import Builder, option
 from data_pipelines.native import attached, inside, one_of, read_text, split_name, table, wrong_layout
 from data_pipelines.protocols import Lists, Protocol, Rule, label_fractions
@@ -35,6 +39,9 @@ from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN, Record
 
 SPLIT, METADATA, CHEXPERT = (f"mimic-cxr-2.0.0-{name}.csv" for name in ("split", "metadata", "chexpert"))
 SECTIONED = "mimic_cxr_sectioned.csv"
+BOXES = "MS_CXR_Local_Alignment_v*.csv"
+CORNER = ("x", "y", "w", "h")
+SIDES = ("image_height", "image_width")
 FINDINGS = (
     "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Enlarged Cardiomediastinum", "Fracture", "Lung Lesion",
     "Lung Opacity", "No Finding", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax", "Support Devices",
@@ -100,9 +107,10 @@ class MimicCxr(Builder):
         views = {row["dicom_id"]: row["ViewPosition"] for row in table(paths[METADATA], ("dicom_id", "ViewPosition"))}
         labels: dict[str, dict[str, str]] = {}
         yield from _labels(paths[CHEXPERT], labels)
-        sections = _sectioned(folder)
+        sections, boxes = _sectioned(folder), _boxes(source)
         for study_id, study in studies.items():
             images = sorted(((d, _view(views.pop(d, None))) for d in study.images), key=_view_order)
+            images.sort(key=lambda image: image[0] not in boxes)
             yield partial(
                 self._record,
                 source,
@@ -112,7 +120,9 @@ class MimicCxr(Builder):
                 images,
                 labels.pop(study_id, {}),
                 sections.get(study_id),
+                {dicom: boxes.pop(dicom) for dicom in study.images if dicom in boxes},
             )
+        yield from (SetAside(dicom, "boxes of an image in no split", BOXES) for dicom in boxes)
         yield from (SetAside(dicom, "image of the metadata is in no split", paths[METADATA].name) for dicom in views)
         yield from (SetAside(study, "labels of a study in no split", paths[CHEXPERT].name) for study in labels)
 
@@ -125,10 +135,11 @@ class MimicCxr(Builder):
         named: list[tuple[str, str | None]],
         marks: dict[str, str],
         sections: Sections | None,
+        boxes: dict[str, list[dict[str, str]]],
     ) -> Iterator[Record | SetAside]:
         """The record of a study with these images and their views."""
         place = f"p{subject[:2]}/p{subject}"
-        images, shown = [], []
+        images, shown, fields = [], [], {}
         for dicom, view in named:
             data, fault = attached(source / "files", f"{place}/{study_id}/{dicom}.jpg")
             if fault:
@@ -136,11 +147,17 @@ class MimicCxr(Builder):
                 continue
             if view is None:
                 yield SetAside(study_id, "image is not in the metadata: view unknown", dicom)
+            if dicom in boxes and not images:
+                objects = _objects(study_id, dicom, boxes[dicom])
+                fields = objects.fields()
+                yield from objects.aside
+                boxes = {other: rows for other, rows in boxes.items() if other != dicom}
             images.append(data)
             shown.append(view or "unknown")
         if not images:
             yield SetAside(study_id, "no image file", f"files/{place}/{study_id}")
             return
+        yield from (SetAside(study_id, "boxes on another image than the first: left out", dicom) for dicom in boxes)
         path, _ = inside(folder / "files", f"{place}/{study_id}.txt")
         report = _report(path, sections)
         if not (report.findings or report.impression or report.last_paragraph):
@@ -160,6 +177,7 @@ class MimicCxr(Builder):
             labels=marks,
             source=f"mimic_cxr files/{place}/{study_id}",
             licence=self.licence,
+            **fields,
         )
 
     def _reports(self, source: Path) -> Path:
@@ -215,6 +233,27 @@ def _sectioned(folder: Path) -> dict[str, Sections]:
         for row in table(one_of(folder, SECTIONED), columns)
         if row["findings"] or row["impression"]
     }
+
+
+def _boxes(source: Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of MS-CXR by image, of its newest table in `source`; nothing without one."""
+    found: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for path in sorted(source.glob(BOXES))[-1:]:
+        for row in table(path, ("dicom_id", "category_name", *CORNER, *SIDES)):
+            found[row["dicom_id"]].append(row)
+    return found
+
+
+def _objects(study_id: str, dicom: str, rows: list[dict[str, str]]) -> Objects:
+    """The boxes of one image, in shares of the size that the table gives."""
+    height, width = (float(side) if side.isdecimal() else 0.0 for side in (rows[0][name] for name in SIDES))
+    objects = Objects(study_id, height, width, f"{BOXES} {dicom}")
+    for row in rows:
+        if height and width:
+            objects.sized_box(row["category_name"].lower(), *(row[name] for name in CORNER))
+        else:
+            objects.refuse("a box without the size of its image")
+    return objects
 
 
 def _report(path: Path | None, known: Sections | None) -> Sections:

@@ -2,6 +2,7 @@
 
 import gzip
 
+import numpy as np
 import pytest
 from bad_input_text import CSV, File, Layout, bad_input, everything, jpeg, save
 
@@ -140,6 +141,29 @@ def test_sections_of_the_table_go_first_and_the_parser_fills_its_gaps(tmp_path):
         "Parsed impression.",
     )
     assert records["s50000001"].findings == "Mild edema."
+
+
+def test_boxes_of_ms_cxr_go_to_their_image_which_comes_first(tmp_path):
+    write(tmp_path)
+    head = "dicom_id,category_name,label_text,path,x,y,w,h,image_width,image_height,split"
+    rows = [
+        "cb-ll,Pneumothorax,a small pneumothorax,files/x.jpg,10,20,30,40,100,200,train", "cb-ll,Edema,b,x,0,0,NaN,5,100,200,val",
+        "ca-ap,Edema,c,x,1,1,5,5,100,200,train", "da,Edema,d,x,1,1,5,5,,200,train", "zz,Edema,e,x,1,1,5,5,100,200,train",
+    ]  # fmt: skip
+    save(tmp_path / "MS_CXR_Local_Alignment_v1.0.0.csv", "not read")
+    save(tmp_path / "MS_CXR_Local_Alignment_v1.1.0.csv", "\n".join([head, *rows[:2], *rows[3:], ""]))
+    records, aside = read(tmp_path)
+    one = records["s50000003"]
+    assert one.views == ("lateral", "frontal", "oblique") and one.box_classes == ("pneumothorax",)
+    np.testing.assert_allclose(one.boxes, [[0.1, 0.1, 0.3, 0.4]], atol=1e-6)
+    assert records["s50000001"].box_classes == () and records["s50000004"].box_classes == ()
+    assert [item.reason for item in aside if item.study_id != "s50000005"] == [
+        "a box is not four numbers", "a box without the size of its image", "boxes of an image in no split",
+    ]  # fmt: skip
+    save(tmp_path / "MS_CXR_Local_Alignment_v1.1.0.csv", "\n".join([head, rows[0], rows[2], ""]))
+    records, aside = read(tmp_path)
+    assert records["s50000003"].views[0] == "frontal" and records["s50000003"].box_classes == ("edema",)
+    assert SetAside("s50000003", "boxes on another image than the first: left out", "cb-ll") in aside
 
 
 def test_reports_may_lie_elsewhere(tmp_path):

@@ -17,6 +17,7 @@ from data_pipelines import input as inputs
 from data_pipelines.batch import BatchSpec, Tally
 from data_pipelines.read import PreparedSplit
 from data_pipelines.shuffled import ShuffledImages
+from data_pipelines.squared import Squared
 from data_pipelines.transforms import Augment
 from unimedvlp import config as configs
 from unimedvlp import systems, tasks
@@ -100,9 +101,17 @@ class Run:
         )
 
     def evaluator(
-        self, name: str, split: str = "", *, shuffled: bool = False, full: bool = False, tally: Tally | None = None
+        self,
+        name: str,
+        split: str = "",
+        *,
+        shuffled: bool = False,
+        full: bool = False,
+        tally: Tally | None = None,
+        decoder: str = "",
     ) -> Evaluator:
-        """The evaluator of one entry of `evals`, on its own split or another; `full` ignores its limit."""
+        """The evaluator of one entry of `evals`, on its own split or another; `full` ignores its limit, `decoder` replaces the
+        first of its `decoders`."""
         entry = self.config.evals[name]
         task, source = self.task(name), self.source(name, split or entry.split)
         if shuffled:
@@ -126,17 +135,23 @@ class Run:
         reference = Reference(self.samples(name, "train"))
         length = entry.get("length", self.spec.response_length)
         return Evaluator(
-            self.system, task, self.space, make_samples(source, task), batches, reference, self.mesh, length,
-            make_method(entry.get("method", {"name": "greedy"}), f"evals.{name}.method"),
+            self.system, task, self.space, make_samples(source, task), batches, reference, self.mesh,
+            length, make_method(entry.get("method", {"name": "greedy"}), f"evals.{name}.method"),
+            decoder or self.decoders(name)[0],
         )  # fmt: skip
+
+    def decoders(self, name: str) -> tuple[str, ...]:
+        """The decoders that an entry of `evals` scores, the leading one first."""
+        return tuple(self.config.evals[name].get("decoders", ("composed",)))
 
     def task(self, name: str) -> Task:
         """The task of one entry of `evals`."""
         return tasks.build(self.config.evals[name].task)
 
     def source(self, name: str, split: str) -> Sequence[Record]:
-        """One split of the data set of an entry of `evals`."""
-        return PreparedSplit(self.data / self.config.evals[name].path, split)
+        """One split of the data set of an entry of `evals`, squared as the encoder sees it where that keeps the shape."""
+        source = PreparedSplit(self.data / self.config.evals[name].path, split)
+        return Squared(source) if self.spec.resize == "letterbox" else source
 
     def samples(self, name: str, split: str) -> Samples:
         """The units of one split for an entry of `evals`."""
@@ -185,7 +200,7 @@ def make_samples(source: Sequence[Record], task: Task) -> Samples:
         if index not in cache:
             cache = {index: source[index]}
         truths.append(task.truth(cache[index], unit))
-    return Samples(truths, records, thumbnails)
+    return Samples(truths, records, thumbnails, [unit for _, unit in found])
 
 
 def make_method(options: Any, where: str) -> Method:

@@ -93,7 +93,7 @@ def evaluate(parts: Run, split: str, which: str, names: Sequence[str], out: Path
 
 
 def compare_entry(parts: Run, name: str, split: str, params: Any, tally: Tally) -> Comparison:
-    """One entry of `evals`: the model, its shuffled-image control, and all trivial baselines."""
+    """One entry of `evals`: the model by each of its decoders, its shuffled-image control, and all trivial baselines."""
     task = parts.task(name)
     model = parts.evaluator(name, split, full=True, tally=tally)
     predictions, samples = model.predict(params)
@@ -106,8 +106,14 @@ def compare_entry(parts: Run, name: str, split: str, params: Any, tally: Tally) 
     if "images" in task.shows:
         control, _ = parts.evaluator(name, split, shuffled=True, full=True).predict(params)
         shuffled = (control, validation)
+    others = {}
+    for decoder in parts.decoders(name)[1:]:
+        tuned, found = None, parts.evaluator(name, split, full=True, decoder=decoder).predict(params)[0]
+        if validation is not None:
+            tuned = parts.evaluator(name, "validation", full=True, decoder=decoder).predict(params)[0]
+        others[f"{MODEL}, {decoder} decoder"] = (found, tuned)
     reference = Reference(model.reference.train, held)
-    return compare(task, samples, reference, (predictions, validation), shuffled)
+    return compare(task, samples, reference, (predictions, validation), shuffled, others)
 
 
 def _print_table(name: str, comparison: Comparison, scores: dict[str, dict[str, Value]]) -> None:
@@ -136,7 +142,8 @@ def _add_section(page, name, comparison, scores, source, tally) -> None:
         Row(row, {metric: values[metric] for metric in headline if metric in values}, comparison.entrants[row].trivial)
         for row, values in scores.items()
     ]
-    page.table(rows, f"{task.name} on {len(comparison.samples.truths)} samples, with 95 % bootstrap intervals.")
+    caption = f"{task.name} on {len(comparison.samples.truths)} samples, with 95 % bootstrap intervals."
+    page.table(rows, caption, lower=task.lower)
     page.text("\n\n".join(comparison.verdict()))
     if tally.set_aside:
         page.text(f"Set aside as unreadable: {len(tally.set_aside)} ({', '.join(sorted(tally.set_aside)[:5])} ...).")
@@ -159,7 +166,9 @@ def _sample(comparison: Comparison, source: Sequence[Record], place: int) -> Sam
     record = source[int(comparison.samples.records[place])]
     prediction = comparison.entrants[MODEL].predictions[place]
     shown = comparison.task.show(prediction, comparison.samples.truths[place])
-    return Sample(list(record.images[:2]), {"study": record.study_id} | shown)
+    marks = comparison.task.marks(prediction, comparison.samples.truths[place])
+    images = [record.images[0]] * 2 if marks else list(record.images[:2])  # prediction and truth side by side
+    return Sample(images, {"study": record.study_id} | shown, marks)
 
 
 def _write_predictions(path: Path, comparison: Comparison, source: Sequence[Record]) -> None:

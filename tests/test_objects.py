@@ -32,6 +32,19 @@ def test_each_box_gets_the_mask_of_its_class_that_overlaps_it_most():
     assert found.masks[3][5, 15] and found.masks[4][0, 0]
 
 
+def test_a_box_may_say_more_of_its_class_than_the_mask():
+    record = Record(
+        "s",
+        boxes=np.array([[0, 0, 1, 0.5], [0, 0.5, 1, 1]], np.float32),
+        box_classes=("right lung", "left lung"),
+        masks=(mask(0, 10, 20, 20), mask(0, 0, 20, 10)),
+        mask_classes=("lung", "lung"),
+    )
+    found = objects.of_record(record)
+    assert found.classes == ("right lung", "left lung")
+    assert found.masks[0][0, 0] and found.masks[1][0, 19]
+
+
 def test_one_list_alone_and_none_at_all():
     boxes = np.array([[0, 0, 1, 1]], np.float32)
     assert objects.of_record(Record("s", boxes=boxes, box_classes=("lung",))).masks == (None,)

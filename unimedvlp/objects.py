@@ -23,14 +23,16 @@ def of_record(record: Record) -> Objects:
     """The boxes in their order, each with the mask that shows the same object, then the masks that no box has, in theirs.
 
     Records keep both lists apart, since many sources have only one. A mask belongs to the box of its class that its own box
-    overlaps most, by an IoU of at least `SAME` (our rule); one without a box gets its own. Empty masks are no objects.
+    overlaps most, by an IoU of at least `SAME` (our rule); the box's class may be narrower ("left lung" for "lung"), and is then
+    the object's. A mask without a box gets its own. Empty masks are no objects.
     """
     masks = [decode_mask(data) for data in record.masks]
     kept = [(name, mask) for name, mask in zip(record.mask_classes, masks, strict=True) if mask.any()]
     boxes, classes = list(np.asarray(record.boxes, np.float32).reshape(-1, 4)), list(record.box_classes)
     own = np.array([box_of(mask) for _, mask in kept]).reshape(-1, 4)
     overlap = iou(np.array(boxes).reshape(-1, 4), own)
-    overlap *= np.array([[name == other for other, _ in kept] for name in classes], float).reshape(overlap.shape)
+    related = [[set(other.split()) <= set(name.split()) for other, _ in kept] for name in classes]
+    overlap *= np.array(related, float).reshape(overlap.shape)
     found: list[np.ndarray | None] = [None] * len(boxes)
     free = set(range(len(kept)))
     for flat in np.argsort(-overlap, axis=None, kind="stable"):

@@ -59,7 +59,7 @@ class Comparison:
                 continue
             parts = []
             for all_of_them, names in (("every trivial baseline", rivals), ("shuffled images", [SHUFFLED])):
-                found = {name: gains[name][metric] for name in names if name in gains}
+                found = {name: self._better(gains[name][metric], metric) for name in names if name in gains}
                 if found:
                     strongest = min(found, key=lambda name: found[name].low)
                     gain = found[strongest]
@@ -72,6 +72,12 @@ class Comparison:
             lines.append(f"{metric}: " + "; ".join(parts))
         return lines
 
+    def _better(self, gain: Value, metric: str) -> Value:
+        """A gain turned so that more is better."""
+        if metric not in self.task.lower:
+            return gain
+        return Value(-gain.value, -gain.high, -gain.low, gain.count)
+
     def _metrics(self, entrant: Entrant):
         reference = dataclasses.replace(self.reference, predictions=entrant.validation)
         return self.task.metrics(entrant.predictions, self.samples, reference)
@@ -83,12 +89,15 @@ def compare(
     reference: Reference,
     model: tuple[Sequence[Any], Sequence[Any] | None],
     shuffled: tuple[Sequence[Any], Sequence[Any] | None] | None,
+    others: Mapping[str, tuple[Sequence[Any], Sequence[Any] | None]] | None = None,
 ) -> Comparison:
-    """Predictions of a model (and of the same on shuffled images) on samples and validation, with all trivial baselines."""
+    """Predictions of a model on samples and validation, of the same on shuffled images and by its `others` ways (a second
+    decoder), with all trivial baselines."""
     entrants = {}
     on_validation = task.baselines(reference, reference.validation) if task.tunes and reference.validation else {}
     for name, predictions in task.baselines(reference, samples).items():
         entrants[name] = Entrant(predictions, on_validation.get(name), trivial=True)
     if shuffled is not None:
         entrants[SHUFFLED] = Entrant(*shuffled)
+    entrants |= {name: Entrant(*found) for name, found in (others or {}).items()}
     return Comparison(task, samples, reference, entrants | {MODEL: Entrant(*model)})

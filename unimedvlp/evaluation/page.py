@@ -50,15 +50,19 @@ class Page:
         """Plain paragraphs, separated by empty lines."""
         return self._add("".join(f"<p>{html.escape(part)}</p>" for part in text.split("\n\n") if part.strip()))
 
-    def table(self, rows: Sequence[Row], caption: str, best: str | None = "max") -> "Page":
+    def table(self, rows: Sequence[Row], caption: str, best: str | None = "max", lower: Sequence[str] = ()) -> "Page":
         """Numbers with 95 % intervals beneath; baselines first. Columns: in order of first use; units belong in names.
 
-        best: "max" or "min" shades the best value of each column, None shades nothing; whole numbers are counts.
+        best: "max" or "min" shades the best value of each column, None shades nothing; whole numbers are counts. lower: columns
+        of which less is better.
         """
         if not rows:
             raise UserError(f"table {caption!r} has no rows")
         columns = list(dict.fromkeys(column for row in rows for column in row.values))
-        top = {column: _best([row.values.get(column) for row in rows], best) for column in columns}
+        top = {
+            column: _best([row.values.get(column) for row in rows], "min" if best and column in lower else best)
+            for column in columns
+        }
         head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in columns)
         bodies = []
         groups = (

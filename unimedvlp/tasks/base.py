@@ -5,33 +5,45 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from unimedvlp.errors import UserError
 from unimedvlp.evaluation.bootstrap import Metric
+from unimedvlp.evaluation.samples import Mark
 from unimedvlp.records import Record
+from unimedvlp.systems.base import Regions
 from unimedvlp.tokens import grammar, sequences
 from unimedvlp.tokens.grammar import Automaton
 from unimedvlp.tokens.space import TokenSpace
+
+
+class Sure(NamedTuple):
+    """How sure a system is of what it wrote, token by token: the likeliest class's id int `[R]` and its probability `[R]`."""
+
+    classes: np.ndarray
+    probability: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
     """The units of one split: what is true of each, the record it belongs to, and a trivial view of its image.
 
-    `pixels()` gives float32 `[N, D]`, a thumbnail of each unit's first image; it is called by image baselines only.
+    `pixels()` gives float32 `[N, D]`, a thumbnail of each unit's first image; it is called by image baselines only. `units` are what
+    the task was asked of each record.
     """
 
     truths: Sequence[dict[str, Any]]
     records: np.ndarray  # int [N]
     pixels: Callable[[], np.ndarray]
+    units: Sequence[Any] = ()
 
     def take(self, places: Sequence[int]) -> "Samples":
         """The units at some places."""
         places = np.asarray(places, int)
-        return Samples([self.truths[i] for i in places], self.records[places], lambda: self.pixels()[places])
+        units = [self.units[i] for i in places] if len(self.units) else ()
+        return Samples([self.truths[i] for i in places], self.records[places], lambda: self.pixels()[places], units)
 
     def column(self, key: str) -> list[Any]:
         """One field of every truth."""
@@ -64,6 +76,8 @@ class Task:
     shows: ClassVar[tuple[str, ...]]  # "images" and/or "text": what the encoder sees
     headline: ClassVar[tuple[str, ...]]  # names of the metrics that a table shows; the first one leads
     descriptive: ClassVar[tuple[str, ...]] = ()  # those of them that describe predictions rather than judge them
+    lower: ClassVar[tuple[str, ...]] = ()  # those of them of which less is better
+    scored: ClassVar[bool] = False  # whether `read` is told how sure the system is of every class that it names
     tunes: ClassVar[bool] = False  # whether `metrics` looks at predictions on validation
     labelled: ClassVar[bool] = True  # whether its batches carry the record's annotations
 
@@ -94,9 +108,14 @@ class Task:
         """What a written response of at most `length` tokens may say; None where one token is chosen."""
         return None if self.choices(space) else grammar.build(space.vocabulary, self.name, length=length)
 
-    def read(self, response: Iterable[int], space: TokenSpace) -> Any:
-        """The inverse of a written response: generated ids -> prediction; None where they are malformed."""
+    def read(self, response: Iterable[int], space: TokenSpace, sure: Sure | None = None) -> Any:
+        """The inverse of a written response: generated ids -> prediction; None where they are malformed. Tasks that are
+        `scored` may be told how sure the system is."""
         raise TypeError(f"{type(self).__name__} reads no response")
+
+    def from_regions(self, found: Regions, names: Sequence[str], unit: Any) -> Any:
+        """The prediction for one unit of what a system found in its image, asked for `names` (arrays without B)."""
+        raise UserError(f"task {self.name} cannot be answered from regions, only by writing")
 
     def metrics(self, predictions: Sequence[Any], samples: Samples, reference: Reference) -> list[Metric]:
         """Scores of predictions on samples, larger is better."""
@@ -109,6 +128,10 @@ class Task:
     def show(self, prediction: Any, truth: dict[str, Any]) -> dict[str, str]:
         """Readable fields of one sample for a page: at least `prediction` and `truth`."""
         raise TypeError(f"{type(self).__name__} shows nothing")
+
+    def marks(self, prediction: Any, truth: dict[str, Any]) -> Sequence[Mark]:
+        """What to paint on a sample's images: the prediction on image 0, the truth on image 1 beside it."""
+        return ()
 
     def serves(self, record: Record) -> bool:
         """Whether the record holds what the task needs."""

@@ -46,6 +46,11 @@ class Classify(Task):
         """The classes."""
         return {name: space.vocabulary.class_id(name) for name in self.classes}
 
+    def from_regions(self, found, names, unit):
+        """How likely each class's name is for the image, as shares of their sum."""
+        likely = np.array([found.image[names.index(name)] for name in self.classes], float)
+        return dict(zip(self.classes, (likely / max(likely.sum(), 1e-12)).tolist(), strict=True))
+
     def metrics(self, predictions, samples, reference):
         """Accuracy, macro-F1 and one-against-the-rest AUROC; intervals over records."""
         labels = np.array([self.classes.index(name) for name in samples.column("class")])

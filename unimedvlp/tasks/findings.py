@@ -41,6 +41,11 @@ class Findings(Task):
         """The three values."""
         return sequences.VALUE_TOKENS
 
+    def from_regions(self, found, names, unit):
+        """The probability that the finding's name says something true of the image."""
+        likely = float(found.image[names.index(unit)])
+        return {POSITIVE: likely, NEGATIVE: 1 - likely}
+
     def metrics(self, predictions, samples, reference):
         """Macro and per-finding AUROC and F1, accuracy. Thresholds are the best on validation (0.5 without it)."""
         names = sorted({truth["finding"] for truth in samples.truths})

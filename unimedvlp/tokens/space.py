@@ -9,7 +9,7 @@ import numpy as np
 
 from unimedvlp.errors import UserError
 from unimedvlp.tokens import text as text_module
-from unimedvlp.tokens.vocabulary import TEXT_START, Vocabulary
+from unimedvlp.tokens.vocabulary import PAD, TEXT_START, Vocabulary
 
 FILE = "classes.json"
 
@@ -34,6 +34,13 @@ class TokenSpace:
         """The text of vocabulary ids; ids outside the text range are passed over."""
         end = TEXT_START + self.tokenizer.size
         return self.tokenizer.decode(int(i) - TEXT_START for i in ids if TEXT_START <= i < end)
+
+    def encode_names(self, names: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Text ids int32 `[C, L]` of C names, and which are real, bool `[C, L]`; L is that of the longest."""
+        rows = [self.encode_text(name) for name in names]
+        length = max(map(len, rows))
+        ids = np.array([row + [PAD] * (length - len(row)) for row in rows], np.int32)
+        return ids, np.arange(length) < np.array([[len(row)] for row in rows])
 
     def word_starts(self) -> np.ndarray:
         """bool `[V]`: the ids with which a word begins, for whole-word masking; an id that is not text is a word by itself."""

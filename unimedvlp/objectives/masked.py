@@ -76,6 +76,14 @@ def random_patches(rng: jax.Array, batch: int, patches: int, ratio: float) -> tu
     return order[:, :visible], restore, restore >= visible
 
 
+def cover_patches(image: jax.Array, hidden: jax.Array, patch: int, value: int = 128) -> jax.Array:
+    """image `[B, H, W, C]` with the patches `hidden` bool `[B, N]` in one grey, so that no stem looks behind them."""
+    _, height, width, _ = image.shape
+    cells = hidden.reshape(len(hidden), height // patch, width // patch)
+    cells = cells.repeat(patch, axis=1).repeat(patch, axis=2)[..., None]
+    return jnp.where(cells, jnp.asarray(value, image.dtype), image)
+
+
 def random_blocks(rng: jax.Array, batch: int, grid: tuple[int, int], block: int, ratio: float) -> jax.Array:
     """Hides `round(ratio * blocks)` square blocks of `block` x `block` patches of every image: bool `[B, *grid]`.
 

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from unimedvlp.errors import UserError
+from unimedvlp.models.splash import Causal, splash_attention
 
-IMPLEMENTATIONS = ("xla", "cudnn")
+IMPLEMENTATIONS = ("xla", "cudnn", "splash")
 
 
 def attention(
@@ -18,7 +19,7 @@ def attention(
     k: jax.Array,
     v: jax.Array,
     *,
-    mask: jax.Array | None = None,
+    mask: jax.Array | Causal | None = None,
     bias: jax.Array | None = None,
     implementation: str = "xla",
 ) -> jax.Array:
@@ -26,11 +27,17 @@ def attention(
 
     `mask` is bool, broadcastable to [B, H, T, S]; a query with nothing to look at gives zeros. `bias`, broadcastable to the
     same, is added to the scaled scores.
-    "xla" runs everywhere; "cudnn" is the fused kernel of NVIDIA GPUs (bfloat16 or float16 only).
+    "xla" runs everywhere; "cudnn" is the fused kernel of NVIDIA GPUs (bfloat16 or float16 only); "splash" that of TPUs, which
+    leaves to "xla" what it does not know: a bias, masks that differ by query (but for `Causal`, which only it takes), and
+    single queries, as in decoding with a cache.
     Raises UserError for an unknown implementation.
     """
     if implementation not in IMPLEMENTATIONS:
         raise UserError(f"attention implementation {implementation!r} is unknown: use one of {IMPLEMENTATIONS}")
+    if implementation == "splash":
+        if bias is None and q.shape[1] > 1 and (mask is None or isinstance(mask, Causal) or mask.shape[1:3] == (1, 1)):
+            return splash_attention(q, k, v, mask)
+        implementation = "xla"
     if mask is None:
         return jax.nn.dot_product_attention(q, k, v, bias=bias, implementation=implementation)
     out = jax.nn.dot_product_attention(q, k, v, bias=bias, mask=mask, implementation=implementation)

@@ -12,6 +12,7 @@ from unimedvlp.errors import UserError
 from unimedvlp.models.attention import causal_mask, padding_mask, segment_mask
 from unimedvlp.models.cache import Cache
 from unimedvlp.models.layers import EMBEDDING, named, token_table
+from unimedvlp.models.splash import Causal
 from unimedvlp.models.stack import Block, Stack
 
 
@@ -87,6 +88,8 @@ class ComposedDecoder(nn.Module):
         if segment_ids is not None:
             sees = sees & segment_mask(segment_ids)
         x = self.drop(self._embed(ids, sees[:, 0]), deterministic=deterministic)
+        if self.implementation == "splash":
+            sees = Causal(jnp.where(mask, 1 if segment_ids is None else segment_ids, 0))
         return self.layers(x, sees, memory, padding_mask(memory_mask), deterministic=deterministic)
 
     def logits(self, hidden: jax.Array) -> jax.Array:

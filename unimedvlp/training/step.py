@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from unimedvlp.parallel.in_parts import split
 from unimedvlp.parallel.rules import RULES, Rules, activate, batch_sharding, replicated
 from unimedvlp.training import trees
 from unimedvlp.training.optimizers import Optimizer
@@ -58,7 +59,7 @@ def make_train_step(
             part = gradients(params, micro, jax.random.fold_in(rng, k))
             return jax.tree.map(lambda a, b: a + b / accumulate, total, part), None
 
-        microbatches = jax.tree.map(lambda x: _split(x, accumulate), batch)
+        microbatches = split(batch, accumulate)
         shapes = jax.eval_shape(gradients, params, jax.tree.map(lambda x: x[0], microbatches), rng)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         return jax.lax.scan(add, zeros, (microbatches, jnp.arange(accumulate)))[0]
@@ -103,11 +104,6 @@ def make_eval_step(system: Any, mesh: Mesh, *, rules: Rules = RULES) -> Callable
             return _float32({**metrics, "loss": loss})
 
     return jax.jit(step, out_shardings=replicated(mesh))
-
-
-def _split(x: jax.Array, parts: int) -> jax.Array:
-    """[B, ...] -> [parts, B / parts, ...]."""
-    return x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
 
 
 def _average(ema: dict, params: dict, decay: float, done: jax.Array) -> dict:

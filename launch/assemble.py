@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from jax.sharding import Mesh
 from data_pipelines import images as image_io
 from data_pipelines import input as inputs
 from data_pipelines.batch import BatchSpec, Tally
+from data_pipelines.few import Few
 from data_pipelines.read import PreparedSplit
 from data_pipelines.shuffled import ShuffledImages
 from data_pipelines.squared import Squared
@@ -61,7 +63,9 @@ class Run:
                 names = {name for entry in entries for record in entry.source for name in record.labels}
                 workdir.mkdir(parents=True, exist_ok=True)
                 (workdir / LABELS_FILE).write_text(json.dumps(sorted(names), indent=1) + "\n")
-                make_space(entries, config.tokenizer).save(workdir)
+                start = config.get("start_from", "")
+                space = extended_space(entries, start) if start else make_space(entries, config.tokenizer)
+                space.save(workdir)
             configs.save(config, workdir)
         barrier(f"{workdir} holds config and token space")
         return cls._of(config, workdir, data, TokenSpace.load(workdir))
@@ -159,13 +163,16 @@ class Run:
 
 
 def train_entries(config: ml_collections.ConfigDict, data: Path) -> list[inputs.Entry]:
-    """The mixture of `data.train`: name -> {path, split, tasks: {task name: options}, weight, pack}."""
+    """The mixture of `data.train`: name -> {path, split, tasks: {task name: options}, weight, pack}, and optionally `shots`, so
+    many records, drawn by the config's seed."""
     if not config.data.train:
         raise UserError("config: data.train has no entries; name at least one data set and task")
     entries = []
     for name, e in config.data.train.items():
         chosen = tuple(tasks.build({"name": task, **options}) for task, options in e.tasks.items())
         source = PreparedSplit(data / e.path, e.split)
+        if e.get("shots"):
+            source = Few(source, e.shots, config.seed)
         entries.append(inputs.Entry(source, chosen, e.get("weight"), name, e.get("pack", 1)))
     return entries
 
@@ -174,14 +181,20 @@ def make_space(entries: Sequence[inputs.Entry], tokenizer_options: Mapping[str, 
     """The token space of a run: a named tokenizer or one trained on the training records, and all class names met there."""
     options = dict(tokenizer_options)
     folder = options.pop("folder", "")
+    names = sorted(_class_names(entries))
     if folder:
         tokenizer = text.load(folder)
     else:
         texts = (piece for entry in entries for piece in _texts(entry))
-        tokenizer = text.train(texts, **options)
-    names = {name for entry in entries for task in entry.tasks for name in getattr(task, "classes", ())}
-    names |= {name for entry in entries for record in entry.source for name in _classes(record)}
-    return TokenSpace.create(sorted(names), tokenizer)
+        tokenizer = text.train(itertools.chain(texts, names * 3), **options)  # names are read as text, too
+    return TokenSpace.create(names, tokenizer)
+
+
+def extended_space(entries: Sequence[inputs.Entry], workdir: str | Path) -> TokenSpace:
+    """The token space of a trained working directory with the class names that are new behind its own."""
+    space = TokenSpace.load(workdir)
+    known = space.vocabulary.classes
+    return TokenSpace.create([*known, *sorted(_class_names(entries) - set(known))], space.tokenizer)
 
 
 def make_samples(source: Sequence[Record], task: Task) -> Samples:
@@ -217,6 +230,11 @@ def placed(run: Run, params: Any) -> Any:
     from unimedvlp.parallel.rules import replicated
 
     return jax.device_put(params, replicated(run.mesh))
+
+
+def _class_names(entries: Sequence[inputs.Entry]) -> set[str]:
+    names = {name for entry in entries for task in entry.tasks for name in getattr(task, "classes", ())}
+    return names | {name for entry in entries for record in entry.source for name in _classes(record)}
 
 
 def _texts(entry: inputs.Entry) -> Iterator[str]:

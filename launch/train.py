@@ -25,6 +25,7 @@ DEFAULTS = {
     "hang_minutes": 30.0,
     "peak_tflops": 0.0,
     "compile_cache": "",
+    "start_from": "",
 }
 EXAMPLE = """example:
   unimedvlp prepare synthetic --out data
@@ -93,6 +94,7 @@ def train_config(config: Any, workdir: Path, data: Path) -> TrainState:
             profile=config.profile.steps,
             hang_minutes=config.hang_minutes,
             peak_tflops=config.peak_tflops,
+            start_from=config.start_from,
         )
     finally:
         batches.close()

@@ -26,6 +26,7 @@ from unimedvlp.training.profile import Profile
 from unimedvlp.training.state import TrainState, abstract_state, create
 from unimedvlp.training.step import make_train_step
 from unimedvlp.training.telemetry import NotFinite, Telemetry, Work
+from unimedvlp.training.warm_start import warm_start
 from unimedvlp.training.watchdog import Watchdog
 
 Evaluate = Callable[[TrainState, int], Mapping[str, float]]
@@ -55,6 +56,7 @@ def train(
     profile: Sequence[int] = (),
     hang_minutes: float = 0,
     peak_tflops: float = 0,
+    start_from: Path | str = "",
 ) -> TrainState:
     """Trains `system` to `total_steps` updates, from the newest checkpoint of `workdir` if it has one.
 
@@ -70,6 +72,7 @@ def train(
       accumulate, ema_decay: see `make_train_step`. on_nonfinite, nonfinite_limit: see `Telemetry`. profile: see `Profile`.
       hang_minutes: see `Watchdog`; evaluation, saving and compilation are not timed.
       peak_tflops: of one device, for the MFU; 0: known by the device's name, or there is no MFU.
+      start_from: a trained working directory whose weights a new run begins with, see `warm_start`.
 
     Raises:
       UserError: for what a person can mend: see the functions called.
@@ -83,7 +86,8 @@ def train(
     abstract = abstract_state(system, made, shapes, mesh, ema=average)
 
     def begin() -> TrainState:
-        return create(system, made, jax.random.key(seed), shapes, mesh, ema=average)
+        state = create(system, made, jax.random.key(seed), shapes, mesh, ema=average)
+        return warm_start(state, start_from) if start_from else state
 
     with (
         Checkpoints(workdir, keep=keep, best_mode=best_mode) as checkpoints,

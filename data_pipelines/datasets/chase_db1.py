@@ -32,7 +32,11 @@ class ChaseDb1(Builder):
 
     name, version, licence = "chase_db1", "1.0.0", "not stated"
     protocols: ClassVar = {
-        "by-patient": Protocol(by_patient(0, (0.6, 0.2, 0.2)), "60/20/20 by a hash of the child's number, seed 0")
+        "by-patient": Protocol(
+            by_patient(0, (0.6, 0.2, 0.2)),
+            "60/20/20 by a hash of the child's number, seed 0",
+            expected={"train": 16, "validation": 8, "test": 4},
+        )
     }
 
     def records(self, source: Path, protocol: str) -> Iterator[Record | SetAside]:

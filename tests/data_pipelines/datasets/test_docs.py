@@ -25,3 +25,12 @@ def test_pages_agree_with_their_builders(path):
         assert all(f"{count:,}" in text for count in rule.expected.values()), (
             f"counts of {protocol} are not on the page"
         )
+
+
+def test_every_page_says_where_from_under_which_licence_how_laid_out_and_how_split():
+    own = {"coco", "image_folder", "image_mask_folder", "image_text_csv", "pascal_voc", "text_csv", "vqa_json"}
+    for path in sorted(DOCS.glob("[a-z]*.md")):
+        text = path.read_text()
+        parts = ["## Layout", "## Protocol", "## Record" if "**Record**" not in text else "**Record**"]
+        parts += ["not stated"] if path.stem in own else ["**Source**", "**Licence**"]
+        assert not [part for part in parts if part not in text], path.stem

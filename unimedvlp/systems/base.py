@@ -66,6 +66,17 @@ class RegionSystem(Protocol):
         """Regions of the batch's images for class names, given as text tokens and their mask `[C, L]`: any names may be asked."""
 
 
+@runtime_checkable
+class RetrievalSystem(Protocol):
+    """A system that compares images with texts, what retrieval needs."""
+
+    def embed(self, params: Params, batch: Batch) -> dict[str, jax.Array]:
+        """`image` and `text`, float32 `[B, D]` of unit length: the images of each row alone and its text alone."""
+
+    def match(self, params: Params, batch: Batch) -> jax.Array:
+        """Probability `[B]` that the text of each row belongs to its images, both seen together."""
+
+
 def names() -> list[str]:
     """Names of all systems: the modules of this package."""
     import unimedvlp.systems as package

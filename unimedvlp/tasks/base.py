@@ -79,6 +79,7 @@ class Task:
     lower: ClassVar[tuple[str, ...]] = ()  # those of them of which less is better
     scored: ClassVar[bool] = False  # whether `read` is told how sure the system is of every class that it names
     tunes: ClassVar[bool] = False  # whether `metrics` looks at predictions on validation
+    ranks: ClassVar[bool] = False  # whether samples are ranked against each other, see `RetrievalEvaluator`
     labelled: ClassVar[bool] = True  # whether its batches carry the record's annotations
 
     def units(self, record: Record) -> Sequence[Any]:

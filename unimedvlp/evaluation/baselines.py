@@ -90,10 +90,26 @@ def question_only(
     For VQA-RAD a question is "question organ", as the organ is given with the image.
     """
     _not_empty(train_questions)
-    model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=strength, max_iter=1000)
-    )
-    return model.fit(train_questions, train_answers).predict(questions).tolist()
+    return _words_model(strength).fit(train_questions, train_answers).predict(questions).tolist()
+
+
+# --- texts -----------------------------------------------------------------------------------------------------------
+
+
+def text_regression(
+    train_texts: Sequence[str], train_labels: np.ndarray, texts: Sequence[str], strength: float = 30.0
+) -> np.ndarray:
+    """Probabilities [N, C] by logistic regression over TF-IDF of 1- and 2-grams; labels [M], columns in sorted order."""
+    _not_empty(train_texts)
+    return _words_model(strength).fit(train_texts, train_labels).predict_proba(texts)
+
+
+def text_similarity(texts: Sequence[str], others: Sequence[str]) -> np.ndarray:
+    """TF-IDF cosines [N, M] of texts with others; the words are those of `others`."""
+    _not_empty(others)
+    vectorizer = TfidfVectorizer(sublinear_tf=True)
+    known = vectorizer.fit_transform(others)
+    return (vectorizer.transform(texts) @ known.T).toarray()
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
@@ -116,6 +132,11 @@ def pixel_regression(
     """Probabilities [N, C] by logistic regression on standardised `pixels`; labels [M] class indices 0..C-1."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
     return model.fit(train_pixels, train_labels).predict_proba(test_pixels)
+
+
+def _words_model(strength: float):
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    return make_pipeline(words, LogisticRegression(C=strength, max_iter=1000))
 
 
 def _most_common(texts: Sequence[str]) -> str:

@@ -150,6 +150,10 @@ class Model(nn.Module):
         """`chosen` of a batch's rows."""
         return self.chosen(self.rows(batch).pooled)
 
+    def said(self, batch: Batch) -> jax.Array:
+        """Logits `[B, R, V]` of every token of the batch's response."""
+        return response_logits(self.decoder, batch, batch["response"], self.remembered(self.rows(batch)))
+
     def start(self, batch: Batch, length: int):
         """An empty decoder cache of `length` tokens over the batch's memory."""
         return self.decoder.start(*self.remembered(self.rows(batch)), length)
@@ -356,6 +360,11 @@ class UniDCP:
         """Logits `[B, V]` of the first response token, from the head."""
         chosen = self.model.apply({"params": params}, batch, method=Model.first)
         return choice_logits(chosen, batch, self.model.vocab)
+
+    def response_logits(self, params: Params, batch: Batch, response: jax.Array) -> jax.Array:
+        """Logits `[B, R, V]` of every token of given responses `[B, R]`."""
+        batch = {key: value for key, value in batch.items() if key != "segment"} | {"response": response}
+        return self.model.apply({"params": params}, batch, method=Model.said)
 
     def embed(self, params: Params, batch: Batch) -> dict[str, jax.Array]:
         """What retrieval compares: `image` and `text` float32 `[B, D]`, images and texts alone, each completed by prompts."""

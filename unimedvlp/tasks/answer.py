@@ -9,12 +9,20 @@ from unimedvlp.tokens import sequences
 
 @dataclasses.dataclass(frozen=True)
 class Answer(Task):
-    """Answer a question. Sequence: BOS answer modality question SEP -> answer EOS. A unit is a question."""
+    """Answer a question. Sequence: BOS answer modality question SEP -> answer EOS. A unit is a question.
+
+    `encoded`: the text encoder reads the question beside the image, and the prompt is only BOS answer modality.
+    """
 
     name = "answer"
     needs = ("images", "qa")
-    shows = ("images",)
     headline = ("accuracy_all", "accuracy_open", "accuracy_closed", "f1_open")
+    encoded: bool = False
+
+    @property
+    def shows(self):
+        """The images, and the question where the encoder reads it."""
+        return ("images", "text") if self.encoded else ("images",)
 
     def units(self, record):
         """Indices of the record's questions."""
@@ -23,7 +31,7 @@ class Answer(Task):
     def sequence(self, record, unit, space, rng=None):
         """Ids of one question and its answer; both are lower-cased, since case carries nothing here."""
         item = record.qa[unit]
-        return sequences.answer(space, record.modality, item.question.lower(), item.answer.lower())
+        return sequences.answer(space, record.modality, item.question.lower(), item.answer.lower(), self.encoded)
 
     def texts(self, record):
         """All questions and answers, lower-cased."""

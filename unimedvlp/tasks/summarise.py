@@ -22,7 +22,7 @@ class Summarise(Task):
 
     def sequence(self, record, unit, space, rng=None):
         """Ids of findings and impression."""
-        return sequences.summary(space, record.modality, record.findings, record.impression)
+        return sequences.summary(space, record.modality, record.findings, record.impression, self.name)
 
     def texts(self, record):
         """Both sections."""

@@ -8,6 +8,7 @@ The inverses read a response alone and return None for one that is malformed.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, UNCERTAIN
 from unimedvlp.tokens import vocabulary as v
 from unimedvlp.tokens.space import TokenSpace
@@ -59,9 +60,16 @@ def read_finding(response: Iterable[int]) -> str | None:
     return _TOKEN_VALUES.get(ids[0]) if ids is not None and len(ids) == 1 else None
 
 
-def report(space: TokenSpace, modality: str, text: str) -> Sequence:
-    """Report: `BOS report modality` -> `text EOS`."""
-    return Sequence([], head(space, "report", modality), [*space.encode_text(text), v.EOS])
+def report(space: TokenSpace, modality: str, text: str, findings: Iterable[str] | None = None) -> Sequence:
+    """Report: `BOS report modality` -> `text EOS`; with `findings`, these are named first: -> `class* SEP text EOS`."""
+    plan = [] if findings is None else [*sorted(map(space.vocabulary.class_id, findings)), v.SEP]
+    return Sequence([], head(space, "report", modality), [*plan, *space.encode_text(text), v.EOS])
+
+
+def read_report(response: Iterable[int], space: TokenSpace) -> str | None:
+    """The text of a report, without the findings that it may begin with."""
+    ids = list(until_end(response, cut=True))
+    return read_text(ids[ids.index(v.SEP) + 1 :] if v.SEP in ids else ids, space)
 
 
 def caption(space: TokenSpace, modality: str, text: str) -> Sequence:
@@ -69,16 +77,40 @@ def caption(space: TokenSpace, modality: str, text: str) -> Sequence:
     return Sequence([], head(space, "caption", modality), [*space.encode_text(text), v.EOS])
 
 
-def summary(space: TokenSpace, modality: str, findings: str, impression: str) -> Sequence:
-    """Summary: findings in the context, `BOS summarise modality` -> `impression EOS`."""
-    prompt = head(space, "summarise", modality)
+def summary(space: TokenSpace, modality: str, findings: str, impression: str, task: str = "summarise") -> Sequence:
+    """Summary: findings in the context, `BOS task modality` -> `impression EOS`."""
+    prompt = head(space, task, modality)
     return Sequence(space.encode_text(findings), prompt, [*space.encode_text(impression), v.EOS])
 
 
-def answer(space: TokenSpace, modality: str, question: str, text: str) -> Sequence:
-    """Question answering: `BOS answer modality question SEP` -> `text EOS`."""
-    prompt = [*head(space, "answer", modality), *space.encode_text(question), v.SEP]
-    return Sequence([], prompt, [*space.encode_text(text), v.EOS])
+def pair(space: TokenSpace, modality: str, text: str) -> Sequence:
+    """An image with its text, for retrieval and pre-training: the text in the context, `BOS retrieve modality`, no response."""
+    return Sequence(_context(space, text), head(space, "retrieve", modality), [])
+
+
+def text_choice(space: TokenSpace, task: str, modality: str, text: str, name: str) -> Sequence:
+    """A class chosen by a text, with or without an image: the text in the context, `BOS task modality` -> `class EOS`."""
+    return Sequence(_context(space, text), head(space, task, modality), [space.vocabulary.class_id(name), v.EOS])
+
+
+def inference(space: TokenSpace, premise: str, hypothesis: str, relation: str) -> Sequence:
+    """Does the hypothesis follow? `premise SEP hypothesis` in the context, `BOS infer text` -> `class EOS`."""
+    context = [*_context(space, premise), v.SEP, *_context(space, hypothesis)]
+    return Sequence(context, head(space, "infer", "text"), [space.vocabulary.class_id(relation), v.EOS])
+
+
+def _context(space: TokenSpace, text: str) -> list[int]:
+    if not text.strip():
+        raise UserError("a text for the encoder is empty; leave such records out")
+    return space.encode_text(text)
+
+
+def answer(space: TokenSpace, modality: str, question: str, text: str, encoded: bool = False) -> Sequence:
+    """Question answering: `BOS answer modality question SEP` -> `text EOS`; the question in the context if `encoded`."""
+    prompt, response = head(space, "answer", modality), [*space.encode_text(text), v.EOS]
+    if encoded:
+        return Sequence(_context(space, question), prompt, response)
+    return Sequence([], [*prompt, *space.encode_text(question), v.SEP], response)
 
 
 def read_question(prompt: Iterable[int], space: TokenSpace) -> str:

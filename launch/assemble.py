@@ -26,6 +26,7 @@ from unimedvlp import systems, tasks
 from unimedvlp.errors import UserError
 from unimedvlp.evaluation.baselines import pixels
 from unimedvlp.evaluation.evaluator import Evaluator
+from unimedvlp.evaluation.retrieval_evaluator import RetrievalEvaluator
 from unimedvlp.models.generate import Beam, Greedy, Method, TopP
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.parallel.multihost import barrier, batch_share, process_zero
@@ -138,7 +139,7 @@ class Run:
         )
         reference = Reference(self.samples(name, "train"))
         length = entry.get("length", self.spec.response_length)
-        return Evaluator(
+        return (RetrievalEvaluator if task.ranks else Evaluator)(
             self.system, task, self.space, make_samples(source, task), batches, reference, self.mesh,
             length, make_method(entry.get("method", {"name": "greedy"}), f"evals.{name}.method"),
             decoder or self.decoders(name)[0],

@@ -15,13 +15,15 @@ from data_pipelines.validate import Validation, prepared_folders, validate
 from data_pipelines.validate.problems import by_kind
 from launch.summary import summary
 from launch.validation_page import page, verdict
+from unimedvlp.errors import UserError
 
 EXAMPLE = """example:
   unimedvlp validate data/iu_xray
   unimedvlp validate data --json > validation.json
 
-DIR is a prepared data set or a folder of several. The page of each is PAGES/NAME-PROTOCOL.html, or validation.html in its folder.
-The exit status is 1 if there is an error: unreadable images, unsound boxes or masks, patients or images on both sides of a split."""
+DIR is a prepared data set or a folder of several. The page of each is validation/index.html in its folder, or
+PAGES/NAME-PROTOCOL-VERSION.html.
+The exit status is 1 if there is an error: unreadable images, unsound boxes or masks, patients or images in two splits."""
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
@@ -40,17 +42,24 @@ def main(argv: list[str]) -> int:
     errors, said = 0, []
     for folder in prepared_folders(args.folder):
         found = validate(folder, _progress)
-        name = found.name.replace("/", "-")
-        written = page(found).write(args.pages / f"{name}.html" if args.pages else folder / "validation.html")
         errors += found.errors
-        if args.json:
-            said.append(found.as_dict() | {"page": str(written)})
-        else:
+        if not args.json:
             _show(found)
+        written = _write(found, args.pages)
+        said.append(found.as_dict() | {"page": str(written)})
+        if not args.json:
             print(f"page: {written}\n")
     if args.json:
         print(json.dumps(said, indent=1))
     return 1 if errors else 0
+
+
+def _write(found: Validation, pages: Path | None) -> Path:
+    path = pages / f"{found.name.replace('/', '-')}.html" if pages else found.folder / "validation" / "index.html"
+    try:
+        return page(found).write(path)
+    except OSError as error:
+        raise UserError(f"cannot write the page {path}: {error.strerror}; choose a folder with --pages") from error
 
 
 def _progress(items, what: str, total: int):

@@ -189,12 +189,15 @@ def test_the_command(tmp_path, capsys):
     write(tmp_path / "data/good/official/1.0.0", {"train": [study("a", 1)], "test": [study("b", 2)]})
     assert main(["validate", str(tmp_path / "data")]) == 0
     assert "Nothing to report." in capsys.readouterr().out
+    assert (tmp_path / "data/good/official/1.0.0/validation/index.html").is_file()
     write(tmp_path / "data/shared/official/1.0.0", SHARED)
     assert main(["validate", str(tmp_path / "data"), "--json", "--pages", str(tmp_path / "pages")]) == 1
     good, shared = json.loads(capsys.readouterr().out)
     assert good["errors"] == 0 and shared["errors"] == 3 and len(prepared_folders(tmp_path)) == 2
     text = (tmp_path / "pages" / "toy-official-1.0.0.html").read_text()
     assert text.count("<article") >= 3 and 'src="http' not in text and "<script" not in text
+    assert main(["validate", str(tmp_path / "data"), "--pages", str(tmp_path / "pages/toy-official-1.0.0.html")]) == 2
+    assert "choose a folder with --pages" in capsys.readouterr().err
     assert main(["validate", str(tmp_path / "pages")]) == 2 and "holds no prepared data set" in capsys.readouterr().err
     with pytest.raises(UserError, match="no prepared data set"):
         validate(tmp_path)

@@ -36,6 +36,7 @@ def ordered(make: Callable[[], Callable[[T], R]], items: Iterable[T], workers: i
     if workers == 1 or not following:
         yield from map(make(), itertools.chain(first, following, items))
         return
+    make()  # what is wrong with the source is told here: an error in a worker's start would be lost
     rest = itertools.chain(following, items)
     chunks = itertools.chain([first], iter(lambda: list(itertools.islice(rest, CHUNK)), []))
     context = multiprocessing.get_context("forkserver")

@@ -73,3 +73,12 @@ def test_endless_items_are_read_only_as_far_ahead_as_needed():
     assert [next(results)[1] for _ in range(3)] == [0, 3, 6]
     results.close()
     assert len(read) < 10 * CHUNK
+
+
+def refusing():
+    raise UserError("the list of the source is broken")
+
+
+def test_an_error_before_the_first_item_is_told():
+    with pytest.raises(UserError, match="the list of the source is broken"):
+        list(ordered(refusing, range(100), 2))

@@ -98,7 +98,7 @@ def make_schedule(settings: Settings, total_steps: int) -> optax.Schedule:
         raise UserError(f"optimizer.schedule: {settings.schedule!r} is unknown; use one of {', '.join(SCHEDULES)}")
     if not 0 <= warmup < max(total_steps, 1):
         raise UserError(f"optimizer.warmup: {warmup} steps do not fit a run of {total_steps} steps")
-    rest = total_steps - warmup
+    rest = max(total_steps - warmup, 1)  # a run of no steps only scores
     after = {
         "cosine": optax.cosine_decay_schedule(peak, rest),
         "linear": optax.linear_schedule(peak, 0.0, rest),

@@ -9,9 +9,9 @@ unimedvlp prepare iu_xray --source IU_XRAY --protocol r2gen --out data
 unimedvlp train --config configs/pretrain/unimed.py:tiny --data data --workdir runs/unimed
 unimedvlp evaluate --workdir runs/unimed --data data
 
-`:synthetic` is the tiny model on the synthetic set alone (unimedvlp prepare synthetic --out data): a quick check. Parts are left
-out by single values: system.model.composed=False, system.model.decomposed=False, system.unsupervised=none; see
-benchmarks/unimed_ablation.py.
+`:synthetic` is the tiny model on the synthetic set alone (unimedvlp prepare synthetic --out data): a quick check. `:tiny-without-labels`
+leaves a part of the mixture out, to be transferred to (benchmarks/unimed_transfer.py). Parts of the model are left out by
+single values: system.model.composed=False, system.model.decomposed=False, system.unsupervised=none (benchmarks/unimed_ablation.py).
 """
 
 from ml_collections import ConfigDict
@@ -30,7 +30,9 @@ BOTH = ("decomposed", "composed")
 
 
 def get_config(size: str = "tiny") -> ConfigDict:
-    """`size`: "tiny" (2 CPU cores), "base" (the dossier's sizes, for accelerators) or "synthetic"."""
+    """`size`: "tiny" (2 CPU cores), "base" (the dossier's sizes, for accelerators) or "synthetic"; behind "-without-" an entry of
+    the mixture that is left out."""
+    size, _, without = size.partition("-without-")
     if size not in ("tiny", "base", "synthetic"):
         raise UserError(f"configs/pretrain/unimed.py: size {size!r} is unknown; use tiny, base or synthetic")
     tiny = size != "base"
@@ -86,6 +88,10 @@ def get_config(size: str = "tiny") -> ConfigDict:
         "log_every": 50,
         "on_nonfinite": "stop",
     }
+    if without and without not in config["data"]["train"]:
+        raise UserError(f"configs/pretrain/unimed.py: no entry {without!r} in {', '.join(config['data']['train'])}")
+    config["data"]["train"].pop(without, None)
+    config["evals"].pop(without, None)
     return ConfigDict(config)
 
 

@@ -31,7 +31,7 @@ from unimedvlp.objectives.detection import set_criterion
 from unimedvlp.objectives.labels import finding_loss
 from unimedvlp.objectives.masked import masked_pixel_loss, random_blocks
 from unimedvlp.objectives.tokens import token_loss, weigh
-from unimedvlp.systems.base import Batch, Metrics, Params
+from unimedvlp.systems.base import Batch, Metrics, Params, Regions
 from unimedvlp.tokens.space import TokenSpace
 from unimedvlp.tokens.vocabulary import COORDINATE_BINS, COORDINATE_START
 
@@ -191,11 +191,30 @@ class UniMed:
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token of the composed decoder."""
+        return self.response_logits(params, batch, jnp.zeros((batch["prompt"].shape[0], 1), jnp.int32))[:, 0]
+
+    def response_logits(self, params: Params, batch: Batch, response: jax.Array) -> jax.Array:
+        """Logits `[B, R, V]` of every token of given responses `[B, R]`."""
         self._needs("composed")
-        batch = {key: value for key, value in batch.items() if key != "segment"}
-        batch["response"] = jnp.zeros((batch["prompt"].shape[0], 1), jnp.int32)
-        respond = lambda model: model.respond(batch, batch["response"], self._recall(model, batch))  # noqa: E731
-        return self._apply(params, respond)[:, 0]
+        batch = {key: value for key, value in batch.items() if key != "segment"} | {"response": response}
+        return self._apply(params, lambda model: model.respond(batch, response, self._recall(model, batch)))
+
+    def regions(self, params: Params, batch: Batch, names: jax.Array, names_mask: jax.Array) -> Regions:
+        """What the decomposed decoder finds for any names, given as text tokens and their mask `[C, L]`; see `Regions`."""
+        self._needs("decomposed")
+
+        def ask(model: Coupled) -> Regions:
+            asked = with_nothing(names, self.names[-1]), with_nothing(names_mask, self.names_mask[-1])
+            vectors = model.name_vectors(*asked)
+            decoded = model.decompose(model.look(normalise(batch["image"])), vectors)
+            last = {name: value[-1] for name, value in in_corners(decoded.latent).items()}
+            scores = jax.nn.softmax(last["class"])[..., :-1]
+            image = jax.nn.sigmoid(model.label_logits(decoded, vectors[:-1]))
+            size = (*last["mask"].shape[:2], *batch["image"].shape[2:4])
+            masks = jax.nn.sigmoid(jax.image.resize(last["mask"], size, "bilinear"))
+            return Regions(last["box"], scores, masks, image)
+
+        return self._apply(params, ask)
 
     def _look(self, model: Coupled, image: jax.Array, deterministic: bool = True):
         """Decomposed outputs (None without that decoder), what the pixel decoder saw, and class names."""
@@ -237,6 +256,13 @@ def targets_of(batch: Batch) -> dict[str, jax.Array]:
     return kept | {name: batch[key] for name, key in given.items()}
 
 
+def with_nothing(names: jax.Array, nothing: np.ndarray) -> jax.Array:
+    """Rows of tokens (or their mask) `[C, L]` with the row "nothing" `[M]` behind them: `[C + 1, max(L, M)]`."""
+    length = max(names.shape[1], len(nothing))
+    rows = [jnp.pad(x, ((0, 0), (0, length - x.shape[1]))) for x in (jnp.asarray(names), jnp.asarray(nothing)[None])]
+    return jnp.concatenate(rows)
+
+
 def copied(x: jax.Array, times: int) -> jax.Array:
     """Objects `[B, K, ...]` several times: `[B, times * K, ...]`."""
     return jnp.tile(x, (1, times, *(1,) * (x.ndim - 2)))
@@ -276,16 +302,8 @@ def from_config(options: Mapping[str, Any], space: TokenSpace, image_size: int, 
     sizes["backbone"] = dict(sizes["backbone"])
     model = configs.build(Coupled, sizes, "system.model", vocab=space.vocabulary.size)
     classes = space.vocabulary.classes
-    names, mask = name_tokens(space, [*classes, "nothing"], model.max_text)
+    names, mask = space.encode_names([*classes, "nothing"])
     labels = [classes.index(name) for name in options.pop("labels", ()) if space.vocabulary.class_id(name)]
     fixed = {"model": model, "names": names, "names_mask": mask, "labels": np.array(labels, int)}
     options["weights"] = dict(options.get("weights", {}))
     return configs.build(UniMed, options, "system", **fixed)
-
-
-def name_tokens(space: TokenSpace, names: list[str], longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids int32 and mask bool `[C, L]` of names, with which unseen classes can be asked for too."""
-    rows = [space.encode_text(name)[:longest] for name in names]
-    length = max(len(row) for row in rows)
-    ids = np.array([row + [0] * (length - len(row)) for row in rows], np.int32)
-    return ids, np.arange(length) < np.array([[len(row)] for row in rows])

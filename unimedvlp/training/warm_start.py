@@ -12,12 +12,13 @@ from unimedvlp.training.checkpoints import load_params
 from unimedvlp.training.state import TrainState
 
 
-def warm_start(state: TrainState, workdir: Path | str, which: str = "best") -> TrainState:
-    """A fresh state whose parameters, and their average, are those of a trained working directory.
+def warm_start(state: TrainState, workdir: Path | str) -> TrainState:
+    """A fresh state whose parameters, and their average, are those of a trained working directory: the best, or the newest
+    where no metric chose a best.
 
     Parameters that the other model lacks, or has in another shape, stay as they are. Raises UserError if nothing fits.
     """
-    trained = trees.flat(load_params(workdir, which))
+    trained = trees.flat(load_params(workdir, "best" if (Path(workdir) / "best").is_dir() else "newest"))
     taken = 0
 
     def replaced(tree: dict) -> dict:

@@ -1,0 +1,41 @@
+"""UniMed on 100 labelled images of a data set that it was not trained on: all weights from a pre-trained run, then a short fine-tuning.
+
+unimedvlp train --config configs/pretrain/unimed.py:tiny-without-cells --data data --workdir runs/unimed_no_cells
+unimedvlp train --config configs/finetune/unimed_100shot.py:cells --data data --workdir runs/cells_0 --set seed=0 \
+  start_from=runs/unimed_no_cells
+
+The seed draws the images, balanced over classes. Five seeds, zero-shot and training from scratch: benchmarks/unimed_transfer.py.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.pretrain import unimed
+from unimedvlp.errors import UserError
+
+SHOTS = 100
+LEADS = {"cells": "ap50", "lungs": "dice", "vessels": "dice", "labels": "auroc_macro", "lesions": "ap50"}
+
+
+def get_config(entry: str = "cells") -> ConfigDict:
+    """`entry` of the mixture of configs/pretrain/unimed.py:tiny; "synthetic" is the synthetic set."""
+    synthetic = entry == "synthetic"
+    config = unimed.get_config("synthetic" if synthetic else "tiny")
+    name = "labelled" if synthetic else entry
+    if name not in config.data.train or name == "unlabelled":
+        raise UserError(
+            f"configs/finetune/unimed_100shot.py: no data set {entry!r}; use {', '.join(LEADS)} or synthetic"
+        )
+    config.data.train = {name: {**config.data.train[name], "shots": SHOTS}}
+    config.evals = config.evals if synthetic else {name: config.evals[name]}
+    lead = "lesions" if synthetic else name
+    config.best = f"{lead}/{LEADS[lead]}"
+    config.system.unsupervised = "none"
+    config.update({"steps": 100 if synthetic else 500, "start_from": "", "evaluate_every": 0, "save_every": 0})
+    config.optimizer = {
+        "learning_rate": 3e-4,
+        "warmup": 20,
+        "weight_decay": 0.05,
+        "clip": 1.0,
+        "multipliers": (("encoder/.*", 0.1), ("text/.*", 0.1), ("table/.*", 0.1)),
+    }
+    return config

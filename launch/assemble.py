@@ -24,6 +24,7 @@ from data_pipelines.transforms import Augment
 from unimedvlp import config as configs
 from unimedvlp import systems, tasks
 from unimedvlp.errors import UserError
+from unimedvlp.evaluation import planned
 from unimedvlp.evaluation.baselines import pixels
 from unimedvlp.evaluation.evaluator import Evaluator
 from unimedvlp.evaluation.retrieval_evaluator import RetrievalEvaluator
@@ -31,7 +32,9 @@ from unimedvlp.models.generate import Beam, Greedy, Method, TopP
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.parallel.multihost import barrier, batch_share, process_zero
 from unimedvlp.records import Record
+from unimedvlp.systems.base import System
 from unimedvlp.tasks.base import Reference, Samples, Task
+from unimedvlp.tasks.report import Report
 from unimedvlp.tokens import text
 from unimedvlp.tokens.space import FILE as SPACE_FILE
 from unimedvlp.tokens.space import TokenSpace
@@ -140,10 +143,22 @@ class Run:
         reference = Reference(self.samples(name, "train"))
         length = entry.get("length", self.spec.response_length)
         return (RetrievalEvaluator if task.ranks else Evaluator)(
-            self.system, task, self.space, make_samples(source, task), batches, reference, self.mesh,
+            self.system_for(task), task, self.space, make_samples(source, task), batches, reference, self.mesh,
             length, make_method(entry.get("method", {"name": "greedy"}), f"evals.{name}.method"),
             decoder or self.decoders(name)[0],
         )  # fmt: skip
+
+    def system_for(self, task: Task) -> System:
+        """The system as it serves a task: reports of a trained model follow the plan that its evaluation chose."""
+        return planned.apply(self.system, self.space, self.workdir) if plans(task) else self.system
+
+    def choose_plan(self, name: str, params: Any) -> None:
+        """Choose the plan's thresholds for an entry of `evals` on validation, and keep them in the working directory."""
+        validation = dataclasses.replace(self.evaluator(name, "validation", full=True), system=self.system)
+        thresholds = planned.choose(validation, params)
+        if process_zero():
+            planned.save(thresholds, self.workdir)
+        barrier(f"{self.workdir} holds the plan")
 
     def decoders(self, name: str) -> tuple[str, ...]:
         """The decoders that an entry of `evals` scores, the leading one first."""
@@ -215,6 +230,11 @@ def make_samples(source: Sequence[Record], task: Task) -> Samples:
             cache = {index: source[index]}
         truths.append(task.truth(cache[index], unit))
     return Samples(truths, records, thumbnails, [unit for _, unit in found])
+
+
+def plans(task: Task) -> bool:
+    """Whether a task decides on findings before it writes."""
+    return isinstance(task, Report) and task.plan
 
 
 def make_method(options: Any, where: str) -> Method:

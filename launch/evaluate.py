@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from data_pipelines.batch import Tally
-from launch.assemble import Run, placed
+from launch.assemble import Run, placed, plans
 from launch.main import run
 from unimedvlp.errors import UserError
 from unimedvlp.evaluation import plots
@@ -95,6 +95,8 @@ def evaluate(parts: Run, split: str, which: str, names: Sequence[str], out: Path
 def compare_entry(parts: Run, name: str, split: str, params: Any, tally: Tally) -> Comparison:
     """One entry of `evals`: the model by each of its decoders, its shuffled-image control, and all trivial baselines."""
     task = parts.task(name)
+    if plans(task):
+        parts.choose_plan(name, params)
     model = parts.evaluator(name, split, full=True, tally=tally)
     predictions, samples = model.predict(params)
     validation, held = None, None
@@ -168,7 +170,8 @@ def _sample(comparison: Comparison, source: Sequence[Record], place: int) -> Sam
     shown = comparison.task.show(prediction, comparison.samples.truths[place])
     marks = comparison.task.marks(prediction, comparison.samples.truths[place])
     images = [record.images[0]] * 2 if marks else list(record.images[:2])  # prediction and truth side by side
-    return Sample(images, {"study": record.study_id} | shown, marks)
+    captions = ("prediction", "truth") if marks else ()
+    return Sample(images, {"study": record.study_id} | shown, marks, captions)
 
 
 def _write_predictions(path: Path, comparison: Comparison, source: Sequence[Record]) -> None:

@@ -46,3 +46,14 @@ def test_fewer_views_than_made_for_but_not_more(views):
     np.testing.assert_allclose(fewer, tokens[:, :10], atol=1e-5)
     with pytest.raises(UserError, match="4 views, the model was made for 3"):
         apply(params, jnp.repeat(image, 2, 1)[:, :4], jnp.ones((2, 4), bool))
+
+
+def test_per_image_takes_away_exposure():
+    model = MultiView(ViT((16, 16), 8, 16, 1, 2, 32, parent=None), views=2, per_image=True)
+    image = jax.random.randint(jax.random.key(0), (2, 2, 16, 16, 1), 20, 90).astype(jnp.uint8)
+    mask = jnp.ones((2, 2), bool)
+    params = model.init(jax.random.key(1), image, mask)
+    plain, brighter = (model.apply(params, x, mask)[0] for x in (image, 2 * image + 40))
+    np.testing.assert_allclose(plain, brighter, atol=2e-3)
+    pixels = model.apply(params, image, method=MultiView.pixels)
+    np.testing.assert_allclose([pixels.mean((1, 2, 3)), pixels.std((1, 2, 3))], [[0] * 4, [1] * 4], atol=1e-2)

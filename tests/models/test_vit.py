@@ -12,7 +12,7 @@ def vit(**kwargs) -> ViT:
     return ViT(**{"image_size": (16, 24), "patch": 8, "width": 16, "depth": 2, "heads": 2, "mlp": 32, **kwargs})
 
 
-@pytest.mark.parametrize("stem", ["patch", "conv"])
+@pytest.mark.parametrize("stem", ["patch", "conv", "residual"])
 def test_tokens_and_gradients(stem):
     image = jax.random.normal(jax.random.key(1), (2, 16, 24, 3))
     model = vit(stem=stem)

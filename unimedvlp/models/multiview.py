@@ -13,13 +13,15 @@ from unimedvlp.models.layers import EMBEDDING, named
 class MultiView(nn.Module):
     """Every view through `encoder`, plus a learned embedding of the view's place; absent views are masked.
 
-    `mean` and `std` are per channel, or one number for all, on the 0..1 scale of the pixels.
+    `mean` and `std` are per channel, or one number for all, on the 0..1 scale of the pixels. With `per_image` every image gets
+    mean 0 and deviation 1 of its own instead, which takes away exposure and window.
     """
 
     encoder: nn.Module
     views: int
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.5,)
+    per_image: bool = False
 
     def __call__(
         self, image: jax.Array, view_mask: jax.Array, *, deterministic: bool = True
@@ -33,6 +35,8 @@ class MultiView(nn.Module):
     def pixels(self, image: jax.Array) -> jax.Array:
         """image uint8 [B, V, H, W, C] -> normalised views, float32 [B * V, H, W, C]."""
         pixels = image.reshape(-1, *image.shape[2:]).astype(jnp.float32) / 255
+        if self.per_image:
+            return nn.standardize(pixels, axis=(1, 2, 3), epsilon=1e-6)
         return (pixels - jnp.asarray(self.mean)) / jnp.asarray(self.std)
 
     @nn.compact

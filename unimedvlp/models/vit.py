@@ -57,7 +57,39 @@ class ConvStem(nn.Module):
         return dense(self.width, (None, "embed"), self.dtype, "project")(x)
 
 
-STEMS = {"patch": PatchStem, "conv": ConvStem}
+class ResidualStem(nn.Module):
+    """A small residual network (He et al., 2016) with group normalisation, down to one position per patch, then a 1x1 layer.
+
+    What to use where a few thousand images are all there is: it learns from these what a transformer does not.
+    """
+
+    patch: int
+    width: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """image float [B, H, W, C] -> [B, h, w, width]; raises UserError unless `patch` is a power of two."""
+        steps = self.patch.bit_length() - 1
+        if self.patch != 2**steps:
+            raise UserError(f"patch {self.patch} does not suit stem 'residual': use a power of two")
+        widths = [max(8 * round(self.width / 2 ** (steps - 1 - step) / 8), 32) for step in range(steps)]
+        x = nn.relu(self._norm(self._conv(widths[0], 5, 2)(image)))
+        for width in widths[1:]:
+            y = nn.relu(self._norm(self._conv(width, 3, 2)(x)))
+            y = self._norm(self._conv(width, 3, 1)(y))
+            x = nn.relu(self._conv(width, 1, 2)(x) + y)
+        return dense(self.width, (None, "embed"), self.dtype, "project")(x)
+
+    def _conv(self, width: int, size: int, stride: int) -> nn.Conv:
+        init = named(nn.initializers.he_normal(), None, None, None, None)
+        return nn.Conv(width, (size, size), stride, use_bias=False, dtype=self.dtype, kernel_init=init)
+
+    def _norm(self, x: jax.Array) -> jax.Array:
+        return nn.GroupNorm(num_groups=8, dtype=self.dtype)(x)
+
+
+STEMS = {"patch": PatchStem, "conv": ConvStem, "residual": ResidualStem}
 
 
 class ViT(nn.Module):

@@ -67,6 +67,14 @@ class RegionSystem(Protocol):
 
 
 @runtime_checkable
+class NamingSystem(Protocol):
+    """A system that can say outright which classes an image shows, before it writes: what planned reports need."""
+
+    def class_logits(self, params: Params, batch: Batch) -> jax.Array:
+        """Logits `[B, V]` of every class token being named by the response, float32; other tokens' places mean nothing."""
+
+
+@runtime_checkable
 class RetrievalSystem(Protocol):
     """A system that compares images with texts, what retrieval needs."""
 

@@ -40,6 +40,7 @@ class Model(nn.Module):
     views: int
     patch: int = 16
     stem: str = "conv"
+    per_image: bool = False
     width: int = 192
     heads: int = 6
     mlp: int = 768
@@ -60,7 +61,7 @@ class Model(nn.Module):
         self.table = token_table(self.vocab, self.width, self.dtype)
         size = (self.image_size, self.image_size)
         vit = ViT(size, self.patch, depth=self.image_depth, stem=self.stem, remat=self.remat, parent=None, **shared)
-        self.image = MultiView(vit, self.views)
+        self.image = MultiView(vit, self.views, per_image=self.per_image)
         tokens = {**shared, "vocab": self.vocab, "table": self.table, "remat": self.remat}
         self.text = TextEncoder(depth=self.text_depth, max_length=self.max_text, **tokens)
         self.kind = self.param("kind", named(EMBEDDING, None, "embed"), (2, self.width))
@@ -114,6 +115,10 @@ class Model(nn.Module):
         last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
         first = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
         return self.decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))
+
+    def named(self, batch: Batch) -> jax.Array:
+        """Scores `[B, V]` of the tokens that the responses may hold, from the images alone."""
+        return self.bag_logits(*self.see(batch)[:2])
 
     def said(self, batch: Batch) -> jax.Array:
         """Logits `[B, R, V]` of the batch's responses."""
@@ -181,6 +186,10 @@ class Baseline:
         extend = functools.partial(apply, method=Model.extend)
         prompt = (batch["prompt"], batch["prompt_mask"])
         return generate(extend, cache, *prompt, max_new=length, method=method, rng=rng, allowed=allowed)[0]
+
+    def class_logits(self, params: Params, batch: Batch) -> jax.Array:
+        """Logits `[B, V]` of the classes that a response will name, from the images alone."""
+        return self.model.apply({"params": params}, batch, method=Model.named)
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token."""

@@ -6,8 +6,9 @@ import numpy as np
 
 from unimedvlp.evaluation import baselines, bootstrap, captioning, text_cleaning
 from unimedvlp.evaluation.findings import finding_f1
+from unimedvlp.records import POSITIVE
 from unimedvlp.tasks.base import Task
-from unimedvlp.tokens import sequences
+from unimedvlp.tokens import grammar, sequences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +18,10 @@ class Report(Task):
     `clean="r2gen"` trains on and compares text as the IU X-Ray literature does (see `text_cleaning`); "" trains on the text
     as it is. Scores always compare cleaned text, with words rarer than 3 in training replaced and references cut at
     `max_words` (0 keeps all), as that protocol has it.
+
+    With `plan` the response names the positive findings of the record's labels first: class* SEP text EOS. A report can then be
+    written from findings that were decided with care (see `evaluation/planned.py`); left to itself a decoder seldom writes of
+    a rare finding, since a report without it is likelier.
     """
 
     name = "report"
@@ -26,22 +31,28 @@ class Report(Task):
     descriptive = ("distinct",)
     clean: str = ""
     max_words: int = 60
+    plan: bool = False
 
     def sequence(self, record, unit, space, rng=None):
-        """Prompt and text ids of the findings."""
-        return sequences.report(space, record.modality, self.text(record))
+        """Prompt and response ids: the findings section, behind the plan if there is one."""
+        positive = [name for name, value in record.labels.items() if value == POSITIVE] if self.plan else None
+        return sequences.report(space, record.modality, self.text(record), positive)
+
+    def grammar(self, space, length):
+        """Text, and the plan before it."""
+        return grammar.build(space.vocabulary, self.name, length=length, planned=self.plan)
 
     def texts(self, record):
         """The findings section."""
         return (self.text(record),)
 
     def truth(self, record, unit):
-        """The findings section, in the form that the model is asked for."""
-        return {"report": self.text(record)}
+        """The findings section, in the form that the model is asked for, and the labels where these are planned with."""
+        return {"report": self.text(record)} | ({"labels": dict(record.labels)} if self.plan else {})
 
     def read(self, response, space):
-        """Generated ids -> text."""
-        return sequences.read_text(response, space)
+        """Generated ids -> text, without the plan."""
+        return sequences.read_report(response, space)
 
     def metrics(self, predictions, samples, reference):
         """BLEU-1..4, ROUGE-L, CIDEr; precision, recall and F1 of abnormal findings; how many reports are distinct."""

@@ -75,15 +75,16 @@ def build(
     points: int = MAX_POINTS,
     codes: int = 0,
     classes: Iterable[str] | None = None,
+    planned: bool = False,
 ) -> Automaton:
     """The grammar of a task's responses, or of several tasks combined in the prompt's order, in at most `length` tokens.
 
     `length` is the decoder's `max_new`: a sequence that nears it is led to its end. At most `objects` boxes an image and
     `points` points a mask; `codes` is the number of an image's codes or, for `segment`, of a mask's in place of polygons;
-    `classes` narrows what class slots accept. UserError where not even the shortest response fits `length`.
+    `classes` narrows what class slots accept; a `planned` report may begin with the classes it is about. UserError where not even the shortest response fits `length`.
     """
     tasks = (tasks,) if isinstance(tasks, str) else tuple(tasks)
-    parts = [(task, vocabulary.task(task), rules.of_task(task, objects, points, codes)) for task in tasks]
+    parts = [(task, vocabulary.task(task), rules.of_task(task, objects, points, codes, planned)) for task in tasks]
     places = _explore(rules.joined(parts))
     distance = _distances(places)
     if distance[_START] > length:

@@ -99,6 +99,20 @@ def text() -> Rule:
     return Rule(None, moves)
 
 
+def planned_text() -> Rule:
+    """Any text, possibly behind the classes that it is about: `(class* SEP)? text`."""
+
+    def moves(state: str) -> Moves:
+        if state != "plan":
+            yield None, 0
+            yield TEXT, "text"
+        if state != "text":
+            yield CLASS, "plan"
+            yield v.SEP, "text"
+
+    return Rule("start", moves)
+
+
 def codes(start: int, count: int) -> Rule:
     """`count` codes of the range that begins at `start`."""
     if count < 1:
@@ -110,8 +124,10 @@ def codes(start: int, count: int) -> Rule:
     return Rule(0, moves)
 
 
-def of_task(task: str, objects: int, points: int, count: int) -> Rule:
-    """The rule of one task's response, without EOS; `count` codes, where they are asked for."""
+def of_task(task: str, objects: int, points: int, count: int, planned: bool = False) -> Rule:
+    """The rule of one task's response, without EOS; `count` codes, where they are asked for; a `planned` report."""
+    if task == "report" and planned:
+        return planned_text()
     if task in ("caption", "report", "summarise", "answer", "multimodal_summarise"):
         return text()
     if task in ("reconstruct", "generate_image"):

@@ -23,6 +23,7 @@ _REDUCED = {
     (3, 4): cv2.IMREAD_REDUCED_COLOR_4,
     (3, 8): cv2.IMREAD_REDUCED_COLOR_8,
 }
+cv2.setNumThreads(1)  # threads and processes each work on a picture of their own
 _READ = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR, None: cv2.IMREAD_ANYCOLOR}
 
 
@@ -59,6 +60,7 @@ def read_stored(data: bytes, *, size: int | None = None, channels: int | None = 
         whole, flag = b"\xff\xd9" in data[-1024:], _jpeg_flag(data, size, channels)
     else:
         raise UserError(f"neither PNG nor JPEG ({len(data)} bytes beginning {data[:8].hex(' ')})")
+    flag |= cv2.IMREAD_IGNORE_ORIENTATION  # boxes and masks are those of the pixels as stored, whatever EXIF says
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if whole else None
     if image is None:
         raise UserError(f"the image is {'damaged' if whole else 'cut off'} ({len(data)} bytes)")

@@ -21,13 +21,15 @@ def check_record(found: Problems, split: str, record: Record) -> None:
 
 
 def check_images(found: Problems, split: str, record: Record, looks: list[Look]) -> None:
-    """Images that cannot be read, or that hold one colour only."""
+    """Images that cannot be read, hold one colour only, or are shown turned by viewers but not to models."""
     for view, seen in enumerate(looks):
         where = f"{record.study_id}, view {view}"
         if seen.fault:
             found.add("error", "unreadable image", split, "images", f"{where}: {seen.fault}")
         elif seen.constant:
             found.add("warning", "image of one colour", split, "images", f"{where}: {seen.height} x {seen.width}")
+        if seen.turned:
+            found.add("warning", "image that viewers turn by its EXIF tag", split, "images", where)
 
 
 def check_boxes(found: Problems, split: str, record: Record, first: Look | None) -> None:

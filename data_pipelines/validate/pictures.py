@@ -2,21 +2,25 @@
 
 import dataclasses
 import hashlib
+import io
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from data_pipelines.images import decode, with_channels
 from unimedvlp.errors import UserError
 
 BITS = 16  # the hash has BITS * BITS bits
 THUMBNAIL = 32  # side in pixels
+ORIENTATION = 0x0112  # EXIF tag
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
     """An image that was decoded in full; `fault` says why it could not be, and then the rest is empty.
 
+    `turned`: its EXIF tag says that viewers turn or mirror it, which neither boxes nor models do.
     `digest` is equal for equal pixels, `code` bool `[256]` is near for images that look alike, `thumbnail` is uint8 `[32, 32]`.
     """
 
@@ -24,6 +28,7 @@ class Look:
     height: int = 0
     width: int = 0
     constant: bool = False
+    turned: bool = False
     digest: bytes = b""
     code: np.ndarray | None = None
     thumbnail: np.ndarray | None = None
@@ -39,7 +44,13 @@ def look(data: bytes) -> Look:
     digest = hashlib.blake2b(pixels.tobytes(), digest_size=16, key=f"{height}x{width}x{channels}".encode()).digest()
     grey = with_channels(pixels, 1)[..., 0]
     thumbnail = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    return Look("", height, width, bool(np.all(pixels == pixels[0, 0])), digest, perceptual_hash(grey), thumbnail)
+    constant = bool(np.all(pixels == pixels[0, 0]))
+    return Look("", height, width, constant, _turned(data), digest, perceptual_hash(grey), thumbnail)
+
+
+def _turned(data: bytes) -> bool:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.getexif().get(ORIENTATION, 1) not in (0, 1)
 
 
 def perceptual_hash(grey: np.ndarray) -> np.ndarray:

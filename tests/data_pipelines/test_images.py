@@ -1,6 +1,9 @@
+import io
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_pipelines import images
 from unimedvlp.errors import UserError
@@ -112,3 +115,16 @@ def test_files_are_told_apart_by_content(tmp_path):
     for name, reason in (("missing.png", "No such file"), ("notes.txt", "neither PNG"), ("cut.png", "cut off")):
         with pytest.raises(UserError, match=rf"{name}.*{reason}"):
             images.load_image_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_pixels_are_as_stored_whatever_exif_says(kind):
+    """Boxes are in shares of the stored pixels, so a tag that turns them for viewers must not turn them for models."""
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.zeros((64, 128), np.uint8)
+    pixels[:32, :32] = 255
+    Image.fromarray(pixels).save(buffer, kind, exif=exif)
+    for size, channels in ((None, 1), (None, 3), (None, None), (16, 1), (16, 3)):
+        image = images.decode(buffer.getvalue(), size=size, channels=channels)
+        assert image.shape[1] == 2 * image.shape[0] and image[0, 0, 0] > 200 > 50 > image[-1, 0, 0]

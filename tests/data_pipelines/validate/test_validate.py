@@ -1,10 +1,12 @@
 """Faults put into a prepared folder one by one: each is found, at its level, in its split and field."""
 
+import io
 import json
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_pipelines.shards import ShardWriter, serialise
 from data_pipelines.summary import Summary
@@ -50,12 +52,25 @@ def found(folder) -> set[tuple[str, str, str, str]]:
     return {(p.level, p.message, p.split, p.field) for p in validate(folder).problems}
 
 
+def turned() -> bytes:
+    """A JPEG that says: turn me by 90 degrees."""
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.random.default_rng(5).integers(0, 255, (12, 24), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, "JPEG", exif=exif)
+    return buffer.getvalue()
+
+
 def box(*corners) -> dict:
     return {"boxes": np.array([corners], np.float32), "box_classes": ("mass",)}
 
 
 FAULTS = {
     "unreadable": (Record("a", images=(png(1)[:200],), views=("",)), "error", "unreadable image", "images"),
+    "turned": (
+        Record("a", images=(turned(),), views=("",), masks=(mask(12, 24),), mask_classes=("lung",)),
+        "warning", "image that viewers turn by its EXIF tag", "images",
+    ),
     "constant": (Record("a", images=(mask(9, 9),), views=("",)), "warning", "image of one colour", "images"),
     "outside": (study("a", **box(0, 0, 1.2, 1)), "error", "not a sound record", "boxes"),
     "no area": (study("a", **box(0.5, 0.1, 0.5, 0.9)), "error", "not a sound record", "boxes"),
@@ -83,7 +98,7 @@ def test_a_fault_is_found_where_it_is(kind, tmp_path):
     record, level, message, field = FAULTS[kind]
     folder = write(tmp_path / "set", {"train": [study("sound", 90, findings="Clear.")], "test": [record]})
     assert (level, message, "test", field) in found(folder)
-    assert all(split == "test" for _, _, split, _ in found(folder))
+    assert all(split == "test" and place.startswith(field) for _, _, split, place in found(folder))
 
 
 def test_a_sound_set_has_no_problem(tmp_path):

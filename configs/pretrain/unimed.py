@@ -152,7 +152,7 @@ def mixture() -> dict:
         "lungs": entry(LUNGS, 2.0, detect={"objects": 4}, segment={"classes": ("lung",), "points": 32}),
         "vessels": entry(VESSELS, 1.0, segment={"classes": ("vessel",), "points": 64}),
         "labels": entry(LABELS, 1.0, 15, findings={}),
-        "unlabelled": entry(UNLABELLED, 2.0, reconstruct={}),
+        "unlabelled": entry(UNLABELLED, 2.0, unlabelled={}),
     }
 
 
@@ -177,7 +177,7 @@ def phantoms() -> dict:
         "findings": {"classes": PHANTOM_FINDINGS},
     }
     labelled = {"path": SYNTHETIC, "split": "train", "tasks": tasks, "weight": 3.0, "pack": 2}
-    return {"labelled": labelled, "unlabelled": labelled | {"tasks": {"reconstruct": {}}, "weight": 1.0, "pack": 1}}
+    return {"labelled": labelled, "unlabelled": labelled | {"tasks": {"unlabelled": {}}, "weight": 1.0, "pack": 1}}
 
 
 def phantom_evals() -> dict:

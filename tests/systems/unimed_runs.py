@@ -1,4 +1,4 @@
-"""`python tests/systems/unimed_runs.py OUT`: two steps of the small UniMed on 8 devices under two meshes, as JSON."""
+"""`python tests/systems/unimed_runs.py OUT`: two steps of the small UniMed on 8 devices, as JSON."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from unimedvlp.training import optimizers
 from unimedvlp.training.state import abstract_state, create
 from unimedvlp.training.step import make_train_step
 
-MESHES = {"data": {"data": 8}, "mixed": {"data": 2, "fsdp": 2, "tensor": 2}}
+MESHES = {"mixed": {"data": 2, "fsdp": 2, "tensor": 2}}
 OPTIMIZER = {"learning_rate": 1e-3, "warmup": 0}
 
 

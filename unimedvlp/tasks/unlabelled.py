@@ -1,4 +1,4 @@
-"""Images alone, whatever else is known of them: what systems that learn from unlabelled images are shown."""
+"""An image as it is: what systems that learn from unlabelled images are shown."""
 
 import dataclasses
 
@@ -11,8 +11,8 @@ from unimedvlp.tokens.vocabulary import EOS
 class Unlabelled(Task):
     """Nothing is asked and nothing is said. Sequence: BOS reconstruct modality -> EOS, of no weight.
 
-    Rows carry no annotation, whatever the record has, so that any data set can be used without its labels: a system learns
-    from them what it learns from images alone.
+    Its rows carry no annotation, whatever the record has, so that a data set can be used without its labels: systems learn
+    from them what they learn from images alone.
     """
 
     name = "reconstruct"

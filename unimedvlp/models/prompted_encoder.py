@@ -138,3 +138,18 @@ def _completed(half: Half, other: Half) -> Half:
 def _first(tokens: jax.Array, mask: jax.Array) -> jax.Array:
     """The first token `[B, D]` of each row that exists."""
     return jnp.take_along_axis(tokens, jnp.argmax(mask, axis=1)[:, None, None], axis=1)[:, 0]
+
+
+def drawn(half: Half, index: jax.Array) -> Half:
+    """Examples of a half by their places int32 `[G, B / G]` within G blocks of the batch."""
+
+    def take(x: jax.Array) -> jax.Array:
+        blocks = x.reshape(*index.shape, *x.shape[1:])
+        return jax.vmap(lambda block, places: block[places])(blocks, index).reshape(x.shape)
+
+    return Half(take(half.tokens), take(half.mask))
+
+
+def stacked(*halves: Half) -> Half:
+    """Halves behind each other in the batch."""
+    return Half(*(jnp.concatenate(parts) for parts in zip(*(half[:2] for half in halves), strict=True)))

@@ -26,7 +26,7 @@ from unimedvlp.models.layers import EMBEDDING, dense, layer_norm, named, token_t
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.patch_decoder import PatchDecoder
 from unimedvlp.models.prompt_pool import PromptPool
-from unimedvlp.models.prompted_encoder import Encoded, Half, PromptedEncoder
+from unimedvlp.models.prompted_encoder import Encoded, PromptedEncoder, drawn, stacked
 from unimedvlp.models.teacher_forcing import response_logits
 from unimedvlp.models.text_encoder import TextEncoder
 from unimedvlp.models.vit import ViT
@@ -291,21 +291,6 @@ def hard_pairs(rng, ours, theirs, groups, pairs, system: "UniDCP"):
     logits = jnp.einsum("gid,gjd->gij", blocks(ours), blocks(theirs)) / system.contrast_temperature
     texts, images, found = hard_negatives(rng, logits, groups=blocks(groups), valid=blocks(pairs))
     return texts, images, found.reshape(-1)
-
-
-def drawn(half: Half, index: jax.Array) -> Half:
-    """Examples of a half by their places int32 `[G, B / G]` within G blocks of the batch."""
-
-    def take(x: jax.Array) -> jax.Array:
-        blocks = x.reshape(*index.shape, *x.shape[1:])
-        return jax.vmap(lambda block, places: block[places])(blocks, index).reshape(x.shape)
-
-    return Half(take(half.tokens), take(half.mask))
-
-
-def stacked(*halves: Half) -> Half:
-    """Halves behind each other in the batch."""
-    return Half(*(jnp.concatenate(parts) for parts in zip(*(half[:2] for half in halves), strict=True)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ class ImageTextClassify(TextClassify):
     """Name the one class of an image with a text. Sequence: text in the context; BOS image_text_classify modality -> class EOS.
 
     `reads` is the record field that the text comes from: caption, indication, findings ... `field="labels"`: the class is the
-    only one of `classes` that is positive in the record's labels, and records with none or several do not serve; any other
-    field holds the class itself.
+    only one of `classes` (of all names, without them) that is positive in the record's labels, and records with none or several
+    do not serve; any other field holds the class itself.
     """
 
     name = "image_text_classify"
@@ -26,7 +26,7 @@ class ImageTextClassify(TextClassify):
         """The class itself."""
         if self.field != "labels":
             return super().units(record)
-        names = [name for name in self.classes if record.labels.get(name) == POSITIVE]
+        names = [name for name in self.classes or record.labels if record.labels.get(name) == POSITIVE]
         return names if len(names) == 1 else []
 
     def read_of(self, record) -> str:
@@ -35,7 +35,8 @@ class ImageTextClassify(TextClassify):
 
     def baselines(self, reference, samples):
         """The class frequencies, and logistic regressions on words and on a thumbnail of the image."""
-        return Classify.baselines(self, reference, samples) | super().baselines(reference, samples)
+        task = self.among(sorted({*reference.train.column("class"), *samples.column("class")}))
+        return Classify.baselines(task, reference, samples) | super().baselines(reference, samples)
 
 
 TASK = ImageTextClassify

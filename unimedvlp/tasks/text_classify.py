@@ -14,7 +14,8 @@ from unimedvlp.tokens import sequences
 class TextClassify(Classify):
     """Name the one class of a text. Sequence: text in the context; BOS text_classify modality -> class EOS.
 
-    A record serves if it has a text and a label; a label that is not among `classes` is an error that names it.
+    A record serves if it has a text and a label; a label that is not among `classes` is an error that names it. Without
+    `classes` any label will do, and the answer is one of all names in the registry.
     """
 
     name = "text_classify"
@@ -25,7 +26,7 @@ class TextClassify(Classify):
     def units(self, record):
         """The class itself."""
         label = getattr(record, self.field)
-        if label and label not in self.classes:
+        if label and self.classes and label not in self.classes:
             raise UserError(
                 f"task {self.name}: record {record.study_id!r} has the label {label!r}, which is not among its classes "
                 f"({', '.join(self.classes)}); add it to the task's classes"
@@ -48,19 +49,32 @@ class TextClassify(Classify):
         """The class name, and what it is told from."""
         return {"class": unit, "text": self.read_of(record)}
 
+    def choices(self, space):
+        """The classes."""
+        return {name: space.vocabulary.class_id(name) for name in self.classes or space.vocabulary.classes}
+
+    def metrics(self, predictions, samples, reference):
+        """Accuracy, macro-F1 and one-against-the-rest AUROC; intervals over records."""
+        return Classify.metrics(self.among(predictions[0]), predictions, samples, reference)
+
+    def among(self, names):
+        """The same task with its classes, or with these names where it was given none."""
+        return self if self.classes else dataclasses.replace(self, classes=tuple(names))
+
     def baselines(self, reference, samples):
         """The class frequencies, and a logistic regression on words."""
         return self._by_words(reference, samples, {"regression on words": "text"})
 
     def _by_words(self, reference, samples, readings):
-        labels = np.array([self.classes.index(name) for name in reference.train.column("class")])
-        frequency = np.bincount(labels, minlength=len(self.classes)) / len(labels)
+        task = self.among(sorted({*reference.train.column("class"), *samples.column("class")}))
+        labels = np.array([task.classes.index(name) for name in reference.train.column("class")])
+        frequency = np.bincount(labels, minlength=len(task.classes)) / len(labels)
         found = {"frequency": np.tile(frequency, (len(samples.truths), 1))}
         for title, key in readings.items():
-            found[title] = np.zeros((len(samples.truths), len(self.classes)))
+            found[title] = np.zeros((len(samples.truths), len(task.classes)))
             known, asked = reference.train.column(key), samples.column(key)
             found[title][:, np.unique(labels)] = baselines.text_regression(known, labels, asked)
-        return {title: [dict(zip(self.classes, row, strict=True)) for row in rows] for title, rows in found.items()}
+        return {title: [dict(zip(task.classes, row, strict=True)) for row in rows] for title, rows in found.items()}
 
     def show(self, prediction, truth):
         """The text with the likeliest class and the true one."""

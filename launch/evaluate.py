@@ -169,8 +169,9 @@ def _sample(comparison: Comparison, source: Sequence[Record], place: int) -> Sam
     prediction = comparison.entrants[MODEL].predictions[place]
     shown = comparison.task.show(prediction, comparison.samples.truths[place])
     marks = comparison.task.marks(prediction, comparison.samples.truths[place])
-    images = [record.images[0]] * 2 if marks else list(record.images[:2])  # prediction and truth side by side
-    captions = ("prediction", "truth") if marks else ()
+    drawn = list(comparison.task.drawn(prediction, comparison.samples.truths[place]))
+    images = drawn or ([record.images[0]] * 2 if marks else list(record.images[:2]))
+    captions = ("prediction", "truth") if marks or drawn else ()  # side by side
     return Sample(images, {"study": record.study_id} | shown, marks, captions)
 
 

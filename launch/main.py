@@ -11,6 +11,7 @@ COMMANDS = {
     "quickstart": "the whole way on a synthetic set: prepare, train, resume, evaluate, predict",
     "prepare": "read a data set in its native layout and write records",
     "validate": "check prepared data sets and draw what is in them",
+    "codes": "pictures as tokens: score trained autoencoders, write data sets with their codes",
     "train": "train or resume a model from a config",
     "evaluate": "score a trained model and write an HTML report",
     "predict": "one study in, a report, an answer, a summary or labels out",

@@ -96,3 +96,14 @@ def _legend(axes: Axes, drawn: int, always: bool = False) -> None:
 def _diagonal(axes: Axes, x: str, y: str) -> None:
     axes.plot([0, 1], [0, 1], color="#a8b0ba", lw=1, ls="--")
     axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+
+
+def pairs(above: np.ndarray, below: np.ndarray) -> Figure:
+    """Pictures uint8 [N, H, W, C] in a row, and under each its partner of `below`."""
+    count = len(above)
+    figure = Figure(figsize=(max(1.1 * count, 2.4), 2.4), layout="constrained", facecolor="white")
+    for row, axes in zip((above, below), figure.subplots(2, count, squeeze=False), strict=True):
+        for picture, place in zip(row, axes, strict=True):
+            place.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=255)
+            place.set_axis_off()
+    return figure

@@ -134,6 +134,10 @@ class Task:
         """What to paint on a sample's images: the prediction on image 0, the truth on image 1 beside it."""
         return ()
 
+    def drawn(self, prediction: Any, truth: dict[str, Any]) -> Sequence[np.ndarray]:
+        """Pictures uint8 `[H, W, C]` that the prediction and the truth are, shown in place of the sample's images."""
+        return ()
+
     def serves(self, record: Record) -> bool:
         """Whether the record holds what the task needs."""
         return all(len(getattr(record, field)) > 0 for field in self.needs) and len(self.units(record)) > 0

@@ -106,6 +106,8 @@ def _splits(folder: Path) -> tuple[str, list[str]]:
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{folder} is no prepared data set: it has no dataset_info.json")
     info = tfds.builder_from_directory(folder).info
+    if "study_id" not in (info.features or ()):
+        raise UserError(f"{folder} holds {info.full_name} of TFDS, which `prepare` did not write: it has no study_id")
     return info.full_name, sorted(
         info.splits, key=lambda split: SPLITS.index(split) if split in SPLITS else len(SPLITS)
     )
@@ -127,7 +129,7 @@ def _check_counts(found: Problems, summary: Summary | None, contents: dict[str, 
     if summary is None:
         found.add("note", f"no {FILE}: counts cannot be compared")
         return
-    for split in summary.splits.keys() | contents.keys():
+    for split in dict.fromkeys([*summary.splits, *contents]):
         written = summary.splits.get(split, {})
         for key in ("records", "images", "questions", "boxes"):
             count, there = written.get(key, 0), getattr(contents.get(split), key, 0)

@@ -216,3 +216,12 @@ def test_the_command(tmp_path, capsys):
     assert main(["validate", str(tmp_path / "pages")]) == 2 and "holds no prepared data set" in capsys.readouterr().err
     with pytest.raises(UserError, match="no prepared data set"):
         validate(tmp_path)
+
+
+def test_a_set_of_tfds_that_prepare_did_not_write_is_refused(tmp_path):
+    folder = write(tmp_path / "set", {"test": [study("a", 1)]})
+    content = json.loads((folder / "features.json").read_text())
+    content["featuresDict"]["features"].pop("study_id")
+    (folder / "features.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="`prepare` did not write"):
+        validate(folder)

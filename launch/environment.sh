@@ -1,5 +1,6 @@
 # Sourced by the two README commands: makes the virtual environment .venv beside this checkout once, and puts it first on PATH.
 # PYTHON names another interpreter (3.11 or newer).
+# shellcheck shell=bash disable=SC2154
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}

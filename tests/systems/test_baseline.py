@@ -82,6 +82,24 @@ def test_every_parameter_gets_a_gradient():
     assert dead == {"statistics/mean", "statistics/variance"}  # running averages, replaced by the training step
 
 
+def test_a_blind_decoder_is_trained_without_the_image():
+    def token_loss(blind, image):
+        system = systems.build(CONFIG | {"blind": blind}, SPACE, image_size=32, views=2)
+        return system.loss(PARAMS, {**BATCH, "image": image}, jax.random.key(1), train=True)[1]["loss/tokens"]
+
+    other = 255 - BATCH["image"][::-1]
+    assert token_loss(1.0, BATCH["image"]) == token_loss(1.0, other)
+    assert abs(token_loss(0.0, BATCH["image"]) - token_loss(0.0, other)) > 1e-5
+
+
+def test_classes_are_scored_from_the_images_alone():
+    logits = SYSTEM.class_logits(PARAMS, BATCH)
+    assert logits.shape == (4, VOCABULARY.size)
+    other = {**BATCH, "prompt": np.flip(BATCH["prompt"], 1), "text": BATCH["text"] + 1}
+    np.testing.assert_array_equal(logits, SYSTEM.class_logits(PARAMS, other))
+    assert np.abs(logits - SYSTEM.class_logits(PARAMS, {**BATCH, "image": BATCH["image"][::-1]})).max() > 1e-4
+
+
 def test_it_learns_its_batch_and_says_it():
     tx = optax.adam(3e-3)
 

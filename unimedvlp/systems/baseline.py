@@ -97,10 +97,11 @@ class Model(nn.Module):
         mask = jnp.concatenate([image_mask, batch["text_mask"]], axis=1)
         return self.fusion(states, padding_mask(mask), deterministic=deterministic), mask
 
-    def taught(self, batch: Batch, given: jax.Array, deterministic: bool = True):
-        """Logits of the response `[B, R, V]` (see `responses`), of the bag of tokens `[B, V]`, and the running statistics."""
+    def taught(self, batch: Batch, given: jax.Array, blind: jax.Array, deterministic: bool = True):
+        """Logits of the response `[B, R, V]` (see `responses`), of the bag of tokens `[B, V]`, and the running statistics.
+        The decoder of rows that are `blind` `[B]` is shown the average image."""
         image, mask, statistics = self.see(batch, deterministic)
-        memory = self.join(image, mask, batch, deterministic)
+        memory = self.join(jnp.where(blind[:, None, None], 0, image), mask, batch, deterministic)
         return self.responses(batch, given, memory, deterministic), self.bag_logits(image, mask), statistics
 
     def responses(
@@ -135,30 +136,36 @@ class Model(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Baseline:
-    """Pure functions over the model. `corruption` hides that share of the response tokens that the decoder reads in training
-    (after pix2seq), so that it looks at the image; `per` and `smoothing` as in `token_loss`; `words` and `classes` weigh the
-    bag of tokens."""
+    """Pure functions over the model.
+
+    corruption: share of the response tokens hidden from the decoder in training (after pix2seq), so that it looks at the image.
+    blind: share of the rows that are trained without the image, so that it reads its prompt and plan: where data are few, the
+    image alone is enough to know a training report by heart. per, smoothing: as in `token_loss`. words, classes: weights of
+    the bag of tokens.
+    """
 
     model: Model
     words: float = 1.0
     classes: float = 1.0
     corruption: float = 0.0
+    blind: float = 0.0
     smoothing: float = 0.0
     per: str = "token"
 
     def init(self, rng: jax.Array, batch: Batch) -> Params:
         """Parameters, boxed with their logical axis names."""
-        return self.model.init(rng, batch, batch["response"], method=Model.taught)["params"]
+        return self.model.init(rng, batch, batch["response"], batch["prompt_mask"][:, 0], method=Model.taught)["params"]
 
     def loss(self, params: Params, batch: Batch, rng: jax.Array, *, train: bool) -> tuple[jax.Array, Metrics]:
         """Token loss of the target, with the response as what the decoder reads."""
-        dropout, corruption = jax.random.split(rng)
+        dropout, corruption, blind = jax.random.split(rng, 3)
         given = batch["response"]
         if train and self.corruption:
             hidden = jax.random.bernoulli(corruption, self.corruption, given.shape) & (batch["response_weight"] > 0)
             given = jnp.where(hidden, MASK, given)
+        blind = jax.random.bernoulli(blind, self.blind if train else 0.0, given.shape[:1])
         logits, bag, statistics = self.model.apply(
-            {"params": params}, batch, given, not train, rngs={"dropout": dropout}, method=Model.taught
+            {"params": params}, batch, given, blind, not train, rngs={"dropout": dropout}, method=Model.taught
         )
         smoothing = self.smoothing if train else 0.0
         response, weights = batch["target"], batch["response_weight"]

@@ -25,6 +25,8 @@ from unimedvlp.tokens.vocabulary import TASKS
 
 __all__ = ["Batch", "BatchSpec", "Batches", "Entry", "Tally", "eval_batches", "load", "train_batches", "units"]
 
+_LARGEST = 1.25  # times the size that is wanted: a larger image is averaged to that first, lest the warp skip pixels
+_TOGETHER = 8  # records that a thread reads in one call
 _IN_A_ROW = 64  # unreadable records in a row at which training stops
 
 
@@ -66,8 +68,17 @@ def load(
     if spec.objects:
         needs |= {"boxes", "masks"}
     shown = record.images[: spec.views] if any("images" in task.shows for task in tasks) else ()
-    pictures = [image_io.decode(data, size=size, channels=spec.channels) for data in shown]
-    resized = [image_io.resize(picture, size, spec.resize) for picture in pictures]
+    channels = 1 if spec.channels == 1 else None  # a grey image becomes C equal channels at the end, not here
+    pictures = [image_io.decode(data, size=size, channels=channels) for data in shown]
+    warped = (
+        config.moves and spec.resize == "squash"
+    )  # into the batch's size whatever its own is: one resampling, not two
+    resized = [
+        (picture, image_io.IDENTITY)
+        if warped and size <= min(picture.shape[:2]) and max(picture.shape[:2]) <= _LARGEST * size
+        else image_io.resize(picture, size, spec.resize)
+        for picture in pictures
+    ]
     boxes = np.zeros((0, 4), np.float32)
     masks: list[np.ndarray] = []
     if resized and "boxes" in needs:
@@ -92,14 +103,17 @@ def load(
             record, masks=tuple(image_io.encode_png(m) for m in moved.masks), mask_classes=classes
         )
     stack = np.zeros(spec.image_shape, np.uint8)
-    if shown:
-        stack[: len(shown)] = moved.images
+    for view, image in enumerate(moved.images):
+        stack[view] = image_io.with_channels(image, spec.channels)
     lost = int(np.count_nonzero(~moved.boxes_kept) + np.count_nonzero(~moved.masks_kept))
     return stack, np.arange(spec.views) < len(shown), record, lost
 
 
 class Batches:
-    """step -> this host's slice of the global batch. Steps in order are read ahead by threads; any other step is a seek."""
+    """step -> this host's slice of the global batch. Steps in order are read ahead by threads; any other step is a seek.
+
+    `examples` come in groups of `_group(size)`, lists that a thread makes in one go.
+    """
 
     def __init__(
         self,
@@ -111,18 +125,18 @@ class Batches:
         datasets: tuple[str, ...],
     ):
         self.spec, self.tally, self.datasets = spec, tally, datasets  # `datasets` name the ids in batch["dataset"]
-        self._size = size
+        self._groups = size // _group(size)
         self._next: int | None = None
-        ahead = max(size, 2 * threads) if threads else 0
+        ahead = max(self._groups, 2 * threads) if threads else 0
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
         self._examples = iter(examples.to_iter_dataset(options))
 
     def __call__(self, step: int) -> Batch:
         """The batch of one step, as numpy arrays."""
         if step != self._next:
-            self._examples.set_state({"next_index": step * self._size})
+            self._examples.set_state({"next_index": step * self._groups})
         self._next = None  # after an error the next call seeks
-        examples = [next(self._examples) for _ in range(self._size)]
+        examples = [example for _ in range(self._groups) for example in next(self._examples)]
         self._next = step + 1
         return collate(examples, self.spec, self.tally)
 
@@ -163,8 +177,9 @@ def train_batches(
     datasets = tuple(dict.fromkeys(entry.name for entry in entries))
     tally = Tally()
     reader = _Reader(entries, available, datasets, space, spec, seed, augment or Augment(), tally)
+    size = batch_size // process_count
     stream = _HostSlice(_Stream(orders, mixture), batch_size, process_index, process_count)
-    return Batches(stream.map(reader), spec, batch_size // process_count, threads, tally, datasets)
+    return Batches(_Groups(stream, _group(size)).map(reader), spec, size, threads, tally, datasets)
 
 
 def eval_batches(
@@ -195,11 +210,16 @@ def eval_batches(
         positions = np.linspace(0, len(every) - 1, limit).round().astype(int)
     tally = tally or Tally()
 
-    def read(place: int) -> Example:
-        index = int(positions[min(place, len(positions) - 1)])
-        record_index, unit = every[index]
-        record = source[record_index]
-        valid = place < len(positions)
+    def read(places: list[int]) -> list[Example]:
+        indices = [int(positions[min(place, len(positions) - 1)]) for place in places]
+        found = records(source, [every[index][0] for index in indices])
+        return [
+            example(record, index, place < len(positions))
+            for record, index, place in zip(found, indices, places, strict=True)
+        ]
+
+    def example(record: Record, index: int, valid: bool) -> Example:
+        unit = every[index][1]
         try:
             images, view_mask, record, _ = load(record, (task,), spec)
         except UserError as error:
@@ -211,7 +231,7 @@ def eval_batches(
     size = batch_size // process_count
     steps = -(-len(positions) // batch_size)
     stream = _HostSlice(grain.MapDataset.range(steps * batch_size), batch_size, process_index, process_count)
-    batches = Batches(stream.map(read), spec, size, threads, tally, (name,))
+    batches = Batches(_Groups(stream, _group(size)).map(read), spec, size, threads, tally, (name,))
     try:
         yield from map(batches, range(steps))
     finally:
@@ -248,9 +268,23 @@ class _HostSlice(grain.MapDataset):
         return self._parent[step * self._size + self._host * self._local + place]
 
 
+class _Groups(grain.MapDataset):
+    """Lists of `size` consecutive elements, so that a thread reads that many records in one call."""
+
+    def __init__(self, parent: grain.MapDataset, size: int):
+        super().__init__(parent)
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._parent) // self._size
+
+    def __getitem__(self, index: int) -> list[Any]:
+        return [self._parent[index * self._size + i] for i in range(self._size)]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Reader:
-    """(index, entry, place) -> Example; all randomness comes from the seed and the global index."""
+    """[(index, entry, place)] -> [Example]; all randomness comes from the seed and the global index."""
 
     entries: Sequence[Entry]
     available: Sequence[np.ndarray]
@@ -261,12 +295,20 @@ class _Reader:
     augment: Augment
     tally: Tally
 
-    def __call__(self, element: tuple[int, int, int]) -> Example:
-        index, k, place = element
-        entry, records = self.entries[k], self.available[k]
+    def __call__(self, elements: list[tuple[int, int, int]]) -> list[Example]:
+        found: dict[int, Record] = {}  # by global index
+        for k in {k for _, k, _ in elements}:
+            mine = [(index, int(self.available[k][place])) for index, entry, place in elements if entry == k]
+            read = records(self.entries[k].source, [place for _, place in mine])
+            found |= zip((index for index, _ in mine), read, strict=True)
+        return [self._example(*element, found[element[0]]) for element in elements]
+
+    def _example(self, index: int, k: int, place: int, record: Record) -> Example:
+        entry, available = self.entries[k], self.available[k]
         rng = np.random.default_rng((self.seed, 1, index))
-        for attempt in range(min(len(records), _IN_A_ROW)):
-            record = entry.source[int(records[(place + attempt) % len(records)])]
+        for attempt in range(min(len(available), _IN_A_ROW)):
+            if attempt:
+                record = entry.source[int(available[(place + attempt) % len(available)])]
             try:
                 images, view_mask, record, lost = self._load(record, entry.tasks, rng)
             except UserError as error:
@@ -288,7 +330,7 @@ class _Reader:
 
     def _draw(self, task: Task, record: Record, pack: int, rng: np.random.Generator) -> list[sequences.Sequence]:
         choices = task.units(record)
-        drawn = rng.choice(len(choices), size=min(pack, len(choices)), replace=False)
+        drawn = rng.choice(len(choices), size=min(pack, len(choices)), replace=False) if len(choices) > 1 else (0,)
         found = [task.sequence(record, choices[i], self.space, rng) for i in drawn]
         fitting = [sequence for sequence in found if len(sequence.prompt) <= self.spec.prompt_length]
         self.tally.count(f"prompt over {self.spec.prompt_length} tokens left out", len(found) - len(fitting))
@@ -311,6 +353,18 @@ class _Reader:
         if any(task.serves(loaded[2]) for task in tasks):
             return loaded
         return load(record, tasks, self.spec)  # augmentation lost every object: show the record as it is
+
+
+def records(source: Sequence[Record], indices: Sequence[int]) -> list[Record]:
+    """Several records of a source, in one call where it can."""
+    if hasattr(source, "__getitems__"):
+        return source.__getitems__(indices)
+    return [source[index] for index in indices]
+
+
+def _group(size: int) -> int:
+    """How many of a host's `size` examples are read together: the largest number that divides it, up to `_TOGETHER`."""
+    return max(number for number in range(1, _TOGETHER + 1) if size % number == 0)
 
 
 def _available(entry: Entry) -> np.ndarray:

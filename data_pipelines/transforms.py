@@ -1,6 +1,7 @@
 """Augmentation of uint8 images with boxes, masks and side words kept consistent; random only through the given generator."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator, Sequence
 
@@ -62,9 +63,9 @@ def augment(
     allow_flip: bool,
     size: int | None = None,
 ) -> Augmented:
-    """Augment square images `[S, S, C]` of one example with its boxes `[N, 4]` and masks `[S, S]` (non-zero = inside).
+    """Augment images `[H, W, C]` of one example with its boxes `[N, 4]` and masks `[H, W]` (non-zero = inside).
 
-    `size` is the side of the result (default S): images handed in larger lose no detail when cropped.
+    `size` is the side of the square result (default H): images handed in larger lose no detail when cropped.
     """
     geometry = random_geometry(rng, config, allow_flip) if config.moves else IDENTITY
     moved = [_warp(image, geometry, size or image.shape[0], cv2.INTER_LINEAR) for image in images]
@@ -75,11 +76,11 @@ def augment(
 
 def random_geometry(rng: np.random.Generator, config: Augment, allow_flip: bool) -> np.ndarray:
     """Crop, rotation, shift and flip as one affine `[3, 3]` on 0..1 coordinates of a square image."""
-    side = np.sqrt(rng.uniform(config.crop, 1.0))
-    angle = np.deg2rad(rng.uniform(-config.rotate, config.rotate))
+    side = math.sqrt(rng.uniform(config.crop, 1.0))
+    angle = math.radians(rng.uniform(-config.rotate, config.rotate))
     centre = rng.uniform(side / 2, 1 - side / 2, size=2) - rng.uniform(-config.shift, config.shift, size=2)
     mirror = -1.0 if rng.random() < config.flip and allow_flip else 1.0
-    cos, sin = np.cos(angle) / side, np.sin(angle) / side
+    cos, sin = math.cos(angle) / side, math.sin(angle) / side
     turn = np.array([[mirror * cos, -mirror * sin], [sin, cos]])
     geometry = np.eye(3)
     geometry[:2, :2] = turn
@@ -118,19 +119,21 @@ def _texts(record: Record) -> Iterator[str]:
 
 
 def _warp(image: np.ndarray, geometry: np.ndarray, size: int, interpolation: int) -> np.ndarray:
-    if geometry is IDENTITY and image.shape[0] == size:
+    height, width = image.shape[:2]
+    if geometry is IDENTITY and height == width == size:
         return image
-    matrix = _pixels(size) @ geometry @ np.linalg.inv(_pixels(image.shape[0]))
-    warped = cv2.warpAffine(image, matrix[:2], (size, size), flags=interpolation, borderValue=0)
+    # From pixel centres to 0..1 of the image, through the geometry, to pixel centres of the result.
+    matrix = size * geometry[:2]
+    matrix[:, 2] += matrix[:, 0] * 0.5 / width + matrix[:, 1] * 0.5 / height - 0.5
+    matrix[:, 0] /= width
+    matrix[:, 1] /= height
+    warped = cv2.warpAffine(image, matrix, (size, size), flags=interpolation, borderValue=0)
     return warped.reshape(size, size, *image.shape[2:])
 
 
-def _pixels(size: int) -> np.ndarray:
-    """From 0..1 to pixel-centre coordinates."""
-    return np.array([[size, 0, -0.5], [0, size, -0.5], [0, 0, 1]])
-
-
 def _visible_boxes(boxes: np.ndarray, geometry: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    if not len(boxes):
+        return np.zeros((0, 4), np.float32), np.zeros(0, bool)
     moved = move_boxes(boxes, geometry)
     clipped = np.clip(moved, 0, 1)
     kept = _areas(clipped) > least * _areas(moved)
@@ -144,6 +147,8 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
 def _visible_masks(
     masks: Sequence[np.ndarray], geometry: np.ndarray, size: int | None, least: float
 ) -> tuple[list[np.ndarray], np.ndarray]:
+    if not masks:
+        return [], np.zeros(0, bool)
     zoom = abs(np.linalg.det(geometry[:2, :2]))
     moved, kept = [], np.zeros(len(masks), bool)
     for i, mask in enumerate(masks):

@@ -38,15 +38,20 @@ def steps(mesh, accumulate=1):
 
 
 def main(out):
-    """Writes out/rows.json, out/specs.json (of the mixed mesh) and a checkpoint of it."""
+    """Writes out/rows.json, out/specs.json (of the mixed mesh), a checkpoint of it, and in out/four the same by way of four
+    devices."""
     rows = {}
     _, rows["accumulated"] = steps(make_mesh(MESHES["fsdp"]), accumulate=2)
     for name, spec in MESHES.items():
         state, rows[name] = steps(make_mesh(spec))
     leaves = {"params": state.params, "ema": state.ema, "adam": state.opt_state[1].mu}
     specs = {name: list(tree["stack"]["up"]["kernel"].sharding.spec) for name, tree in leaves.items()}
-    with Checkpoints(out) as checkpoints:
+    four = make_mesh({"fsdp": 2, "tensor": 2}, jax.devices()[:4])
+    abstract = abstract_state(System(), optimizers.make(OPTIMIZER, 12), batch_at(0), four, ema=True)
+    with Checkpoints(out) as checkpoints, Checkpoints(out / "four") as moved:
         checkpoints.save(STEPS, state)
+        checkpoints.wait()
+        moved.save(STEPS, checkpoints.restore(abstract))
     np.savez(out / "params.npz", up=np.asarray(state.params["stack"]["up"]["kernel"]))
     (out / "rows.json").write_text(json.dumps(rows))
     (out / "specs.json").write_text(json.dumps(specs))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 import sharded_runs
-from tiny_system import HERE, OPTIMIZER, QUICK_COMPILE, System, batch_at, environment
+from tiny_system import HERE, OPTIMIZER, QUICK_COMPILE, System, batch_at, environment, same_bits
 
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.training import optimizers
@@ -20,7 +20,7 @@ from unimedvlp.training.state import abstract_state
 def eight(tmp_path_factory):
     out = tmp_path_factory.mktemp("eight")
     command = [sys.executable, HERE / "sharded_runs.py", out]
-    done = subprocess.run(command, env=environment(8, QUICK_COMPILE), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment(8, QUICK_COMPILE), capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -48,11 +48,12 @@ def test_optimizer_state_and_average_are_laid_out_like_the_parameters(eight):
     assert list(specs.values()) == [[None, "fsdp", "tensor"]] * 3
 
 
-def test_checkpoint_of_eight_devices_opens_on_one(eight, one):
+def test_checkpoint_of_eight_devices_opens_on_four_and_on_one(eight, one):
     mesh = make_mesh({"data": 1}, jax.devices()[:1])
     abstract = abstract_state(System(), optimizers.make(OPTIMIZER, 12), batch_at(0), mesh, ema=True)
-    with Checkpoints(eight) as checkpoints:
+    with Checkpoints(eight) as checkpoints, Checkpoints(eight / "four") as moved:
         state = checkpoints.restore(abstract)
+        assert same_bits(moved.restore(abstract), state)
     assert int(state.step) == sharded_runs.STEPS
     np.testing.assert_array_equal(state.params["stack"]["up"]["kernel"], np.load(eight / "params.npz")["up"])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), state.params, one[0].params)

@@ -88,15 +88,16 @@ def same_bits(a, b):
     return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
 
 
-def main():
-    """`python tests/training/tiny_system.py WORKDIR STEPS`: a slow-motion run for tests that interrupt it."""
+def main(workdir, steps, save_every="4", seconds="0.05"):
+    """`python tests/training/tiny_system.py WORKDIR STEPS [SAVE_EVERY [SECONDS]]`: a slow-motion run for tests that interrupt
+    it, with so many seconds before every batch."""
 
     def slowly(step):
-        time.sleep(0.05)
+        time.sleep(float(seconds))
         print("batch", step, flush=True)
         return batch_at(step)
 
-    run(sys.argv[1], int(sys.argv[2]), batches=slowly)
+    run(workdir, int(steps), batches=slowly, save_every=int(save_every))
 
 
 def environment(devices=1, flags=""):
@@ -106,4 +107,4 @@ def environment(devices=1, flags=""):
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

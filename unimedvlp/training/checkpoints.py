@@ -49,7 +49,7 @@ class Checkpoints:
         """Writes the state in the background (it is copied first, so it may be donated). A step is saved only once."""
         if step in self.newest.all_steps():
             return
-        items = {name: ocp.args.StandardSave(item) for name, item in _pack(state).items()}
+        items = {name: ocp.args.PyTreeSave(item) for name, item in _pack(state).items()}
         with _disk_errors(self.newest.directory):
             self.newest.save(step, args=ocp.args.Composite(**items))
 
@@ -62,7 +62,7 @@ class Checkpoints:
         with _disk_errors(self.best.directory):
             if step in self.best.all_steps():
                 self.best.delete(step)
-            args = ocp.args.Composite(params=ocp.args.StandardSave(params))
+            args = ocp.args.Composite(params=ocp.args.PyTreeSave(params))
             self.best.save(step, args=args, metrics=metrics, force=True)
         return True
 
@@ -197,7 +197,8 @@ def _read(manager: ocp.CheckpointManager, step: int, wanted: dict[str, Any]) -> 
     if missing:
         raise FileNotFoundError(f"{min(missing)} is missing in it")
     _compare(wanted, {name: saved[name].tree for name in saved if name in ITEMS}, Path(manager.directory) / str(step))
-    args = {name: ocp.args.StandardRestore(item) for name, item in wanted.items()}
+    shardings = {name: ocp.checkpoint_utils.construct_restore_args(item) for name, item in wanted.items()}
+    args = {name: ocp.args.PyTreeRestore(item, restore_args=shardings[name]) for name, item in wanted.items()}
     restored = manager.restore(step, args=ocp.args.Composite(**args))
     return {name: restored[name] for name in wanted}
 
@@ -236,7 +237,8 @@ def _manager(directory: Path, **options: Any) -> ocp.CheckpointManager:
 
 
 def _handlers() -> dict[str, ocp.CheckpointHandler]:
-    return {name: ocp.StandardCheckpointHandler() for name in ITEMS}
+    # Weights barely compress, and trying takes six times the CPU of writing them (benchmarks.checkpoint).
+    return {name: ocp.PyTreeCheckpointHandler(use_compression=False) for name in ITEMS}
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from PIL import Image
 from data_pipelines.read import PreparedSplit
 from data_pipelines.validate import Validation
 from data_pipelines.validate.duplicates import Group
-from data_pipelines.validate.pictures import look
+from data_pipelines.validate.pictures import look, stencil
 from data_pipelines.validate.problems import Problem, by_kind
 from launch.summary import TOLD_ELSEWHERE
 from unimedvlp.evaluation.page import Page, Row
@@ -28,6 +28,7 @@ DETAILS = {
     "size": "sizes",
 }  # fmt: skip
 COLOURS = ((255, 140, 40), (70, 190, 255), (120, 230, 110), (255, 95, 130), (200, 140, 255), (255, 225, 70), (60, 220, 200), (230, 180, 140))  # fmt: skip
+TEXTS = ("indication", "findings", "impression", "caption", "premise", "hypothesis", "relation", "text", "text_label")
 Colours = Mapping[str, tuple[int, int, int]]
 
 
@@ -64,14 +65,16 @@ def verdict(found: Validation) -> str:
 
 
 def sample(record: Record, colours: Colours) -> Sample:
-    """A record with its boxes and masks drawn on image 0 and its other fields beside it."""
+    """A record with its boxes and masks drawn on image 0 and its other fields beside it; what is broken is not drawn."""
     marks = [
-        Mark("truth", mask=_mask(m), colour=colours[name])
-        for m, name in zip(record.masks, record.mask_classes, strict=True)
+        Mark("truth", mask=_mask(data), colour=colours[name])
+        for data, name in zip(record.masks, record.mask_classes, strict=False)
+        if not stencil(data).fault
     ]
     marks += [
         Mark("truth", box=tuple(map(float, box)), colour=colours[name])
-        for box, name in zip(record.boxes, record.box_classes, strict=True)
+        for box, name in zip(record.boxes, record.box_classes, strict=False)
+        if box[2] > box[0] and box[3] > box[1]
     ]
     drawn = sorted({*record.box_classes, *record.mask_classes})
     views = ["" if view == "unknown" else view for view in record.views]
@@ -90,17 +93,7 @@ def _fields(record: Record) -> Iterator[tuple[str, str]]:
     for value in VALUES:
         if names := [name for name, given in record.labels.items() if given == value]:
             yield value, ", ".join(names)
-    for field in (
-        "indication",
-        "findings",
-        "impression",
-        "caption",
-        "premise",
-        "hypothesis",
-        "relation",
-        "text",
-        "text_label",
-    ):
+    for field in TEXTS:
         if text := getattr(record, field):
             yield field.replace("_", " "), _short(text)
     if record.qa:

@@ -1,3 +1,4 @@
+import base64
 import io
 import re
 from html.parser import HTMLParser
@@ -118,6 +119,16 @@ def test_images_are_shrunk_and_marked():
     assert painted.shape == (320, 240, 3)
     assert painted[40, 120, 1] - painted[40, 120, 0] > 20  # green where the mask is
     assert abs(painted[300, 120] - 100).max() < 5
+
+
+def test_captions_and_legends_are_shown_and_small_images_enlarged_for_marks():
+    mark = Mark("truth", (0.1, 0.1, 0.9, 0.9), colour=(1, 2, 3))
+    sample = Sample([np.zeros((20, 10), np.uint8)], {}, [mark], ["frontal"], {"<mass>": (1, 2, 3)}, side=100)
+    page = Page("x").samples([sample], large=True).notices([("warning", "odd & bad", ["here"])]).html()
+    assert "<figcaption>frontal</figcaption>" in page and "rgb(1, 2, 3)" in page and "&lt;mass&gt;" in page
+    assert '<li class="warning">' in page and "odd &amp; bad" in page and "<small>here</small>" in page
+    uri = re.search(r'src="data:image/jpeg;base64,([^"]+)"', page)[1]
+    assert Image.open(io.BytesIO(base64.b64decode(uri))).size == (50, 100)
 
 
 def test_unreadable_image_is_named():

@@ -14,6 +14,7 @@ from data_pipelines.validate import prepared_folders, validate
 from data_pipelines.validate.gallery import Gallery
 from data_pipelines.validate.problems import EXAMPLES, Problems, by_kind
 from launch.main import main
+from launch.validation_page import page
 from unimedvlp.errors import UserError
 from unimedvlp.records import POSITIVE, Question, Record
 
@@ -73,6 +74,8 @@ FAULTS = {
     ),
     "constant": (Record("a", images=(mask(9, 9),), views=("",)), "warning", "image of one colour", "images"),
     "outside": (study("a", **box(0, 0, 1.2, 1)), "error", "not a sound record", "boxes"),
+    "nowhere": (study("a", **box(np.nan, 0, 1, 1)), "error", "not a sound record", "boxes"),
+    "no name": (study("a", boxes=np.array([[0, 0, 1, 1]], np.float32)), "error", "not a sound record", "box_classes"),
     "no area": (study("a", **box(0.5, 0.1, 0.5, 0.9)), "error", "not a sound record", "boxes"),
     "thin": (study("a", **box(0.5, 0.1, 0.51, 0.9)), "warning", "box thinner than a pixel", "boxes"),
     "twice": (
@@ -99,6 +102,13 @@ def test_a_fault_is_found_where_it_is(kind, tmp_path):
     folder = write(tmp_path / "set", {"train": [study("sound", 90, findings="Clear.")], "test": [record]})
     assert (level, message, "test", field) in found(folder)
     assert all(split == "test" and place.startswith(field) for _, _, split, place in found(folder))
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_the_page_of_a_faulty_set_is_drawn(kind, tmp_path):
+    folder = write(tmp_path / "set", {"test": [FAULTS[kind][0]]})
+    written = page(validate(folder)).html()
+    assert "Samples of test" in written and FAULTS[kind][2].replace("_", " ") in written.replace("_", " ")
 
 
 def test_a_sound_set_has_no_problem(tmp_path):

@@ -28,7 +28,7 @@ def test_every_point_differs_from_the_full_run_by_its_name_only(point):
 def test_transfer_points(monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     made = {k: unimed_transfer.kind_config(k, "cells", Path("runs/x"), 4, []) for k in unimed_transfer.KINDS}
-    assert [config.steps for config in made.values()][0] == 0
+    assert next(iter(made.values())).steps == 0
     assert [config.start_from for config in made.values()] == ["runs/x", "runs/x", ""]
     assert {config.data.train.cells.shots for config in made.values()} == {100}
     assert {config.seed for config in made.values()} == {4}

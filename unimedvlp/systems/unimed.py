@@ -49,7 +49,7 @@ class UniMed:
 
     `unsupervised` is one of `UNSUPERVISED`; `hidden` the share of blocks that masked image modelling hides; `decay` that of the
     averaged teacher. `supervised` False leaves only the unsupervised loss: the first of two stages. `points` are sampled per
-    mask; `copies` is how many of the proposals each object teaches (Jia et al., 2023). `weights` replace those of `WEIGHTS`.
+    mask; `copies` is how many of the proposals each object teaches, as far as there are so many (Jia et al., 2023). `weights` replace those of `WEIGHTS`.
     """
 
     model: Coupled
@@ -126,7 +126,9 @@ class UniMed:
             found, matched = set_criterion(latent, targets, first, points=self.points)
             terms |= found
             if decoded.proposals is not None:
-                several = {name: copied(x, self.copies) for name, x in targets.items() if name in _PROPOSED}
+                slots, objects = decoded.proposals["box"].shape[2], targets["object_mask"].shape[1]
+                times = max(1, min(self.copies, slots // objects))
+                several = {name: copied(x, times) for name, x in targets.items() if name in _PROPOSED}
                 found, _ = set_criterion(in_corners(decoded.proposals), targets | several, second)
                 terms["proposals"] = sum(SET_WEIGHTS[name] * value for name, value in found.items())
             if said is not None:

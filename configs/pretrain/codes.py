@@ -19,7 +19,7 @@ def get_config(of: str = "images") -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
-            "steps": 1200 if of == "images" else 800,
+            "steps": 400 if of == "images" else 300,
             "batch": 16,
             "accumulate": 1,
             "ema": 0.99,

@@ -52,7 +52,9 @@ class Autoencoder(nn.Module):
         self.stem = PatchStem(PATCH, self.width, self.dtype)
         self.down = [_conv(width, 3, self.dtype, strides=2) for width in widths[1:]]
         self.look = [[ResidualConv(self.dtype) for _ in range(self.blocks)] for _ in widths]
-        self.narrow = dense(len(self.levels), (None, None), jnp.float32)
+        self.norm = layer_norm(1e-6, jnp.float32, axis=None)  # so that all levels are in use from the first step
+        unit = named(nn.initializers.variance_scaling(1.0, "fan_in", "normal"), None, None)
+        self.narrow = nn.Dense(len(self.levels), kernel_init=unit)
         self.widen = dense(widths[-1], (None, None), self.dtype)
         self.paint = [[ResidualConv(self.dtype) for _ in range(self.blocks)] for _ in widths]
         self.up = [_conv(4 * width, 1, self.dtype) for width in widths[:-1]]
@@ -75,7 +77,7 @@ class Autoencoder(nn.Module):
             x = self.down[scale - 1](x) if scale else x
             for block in blocks:
                 x = block(x)
-        return fsq.quantize(self.narrow(x.astype(jnp.float32)), self.levels)
+        return fsq.quantize(self.narrow(self.norm(x.astype(jnp.float32))), self.levels)
 
     def decode(self, points: jax.Array) -> jax.Array:
         """Points of the grid [B, h, w, d] -> a picture float32 [B, H, W, C], of unbounded values."""

@@ -102,7 +102,6 @@ def test_difference_marks_words_of_one_side():
 
 
 def embedded(uri):
-    import base64
 
     return Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
 

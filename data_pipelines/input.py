@@ -28,6 +28,7 @@ __all__ = ["Batch", "BatchSpec", "Batches", "Entry", "Tally", "eval_batches", "l
 _LARGEST = 1.25  # times the size that is wanted: a larger image is averaged to that first, lest the warp skip pixels
 _TOGETHER = 8  # records that a thread reads in one call
 _IN_A_ROW = 64  # unreadable records in a row at which training stops
+_NO_CODES = np.zeros(0, np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +59,14 @@ def load(
     config: Augment | None = None,
 ) -> tuple[np.ndarray, np.ndarray, Record, int]:
     """What the encoder sees of a record: images uint8 `[V, H, W, C]`, view mask bool `[V]`, the record with its boxes and
-    masks moved along (where a task or the batch needs them), and how many of these left the picture. Augments if given `config`.
+    masks moved along (where a task or the batch needs them), and how many of these left the picture. Augments if given `config`;
+    a moved image has no codes, since those stored are of the image as it was.
 
     Views keep the record's order; those beyond V are left out. UserError for an image that cannot be decoded.
     """
     config = config or Augment()
     size = math.ceil(spec.image_size / math.sqrt(config.crop))
-    needs = {field for task in tasks for field in task.needs}
+    needs = {field for task in tasks for field in (*task.needs, *task.uses)}
     if spec.objects:
         needs |= {"boxes", "masks"}
     shown = record.images[: spec.views] if any("images" in task.shows for task in tasks) else ()
@@ -102,6 +104,8 @@ def load(
         record = dataclasses.replace(
             record, masks=tuple(image_io.encode_png(m) for m in moved.masks), mask_classes=classes
         )
+    if resized and config.moves and (len(record.image_codes) or len(record.mask_codes)):
+        record = dataclasses.replace(record, image_codes=_NO_CODES, mask_codes=_NO_CODES)
     stack = np.zeros(spec.image_shape, np.uint8)
     for view, image in enumerate(moved.images):
         stack[view] = image_io.with_channels(image, spec.channels)

@@ -1,12 +1,16 @@
 """Detection, segmentation and referring: sequences invert, the grammar lets them through, right predictions score full marks."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_pipelines import input
 from data_pipelines.images import encode_png
+from data_pipelines.transforms import Augment
 from unimedvlp import objects, runs, tasks
 from unimedvlp.errors import UserError
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
@@ -245,3 +249,29 @@ def test_unlabelled_images_teach_no_token():
     task = tasks.build("unlabelled")
     sequence = task.sequence(RECORDS[0], None, SPACE, np.random.default_rng(0))
     assert sequence.weight == [0.0] and len(sequence.response) == 1 and not task.labelled
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_augmentation_moves_what_a_task_says(name):
+    task, record = TASKS[name], dataclasses.replace(RECORDS[1], labels={"wet": POSITIVE})
+    spec = input.BatchSpec(
+        image_size=SIZE, views=1, channels=1, text_length=1, prompt_length=16, response_length=LENGTH
+    )
+
+    def response(flip):
+        rows = input.train_batches([input.Entry([record], (task,), None, "a")], SPACE, spec, batch_size=1, seed=3,
+                                   augment=Augment(flip=flip), threads=0)(0)  # fmt: skip
+        return rows["target"][0]
+
+    straight, mirrored = (places(task, response(flip)) for flip in (0.0, 1.0))
+    (ymin, xmin, ymax, xmax), found = np.array(straight).T, np.array(mirrored).T
+    np.testing.assert_allclose(found, [ymin, 1 - xmax, ymax, 1 - xmin], atol=2 / SIZE)
+
+
+def places(task, response):
+    """The boxes of real objects, or the boxes around the outlines, that a response names, in order."""
+    if task.name == "segment":
+        outlines = [np.reshape(part, (-1, 2)) for part in task.read(response, SPACE)["polygons"]]
+        return sorted(([*part.min(0), *part.max(0)] for part in outlines), key=lambda box: box[2] - box[0])
+    said = read(task, response)
+    return [said["box"]] if task.name == "refer" else sorted(said["boxes"], key=lambda box: (box[2], box[0]))

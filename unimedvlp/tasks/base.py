@@ -73,6 +73,7 @@ class Task:
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]]  # record fields that must not be empty
+    uses: ClassVar[tuple[str, ...]] = ()  # boxes or masks that it looks at where a record has them
     shows: ClassVar[tuple[str, ...]]  # "images" and/or "text": what the encoder sees
     headline: ClassVar[tuple[str, ...]]  # names of the metrics that a table shows; the first one leads
     descriptive: ClassVar[tuple[str, ...]] = ()  # those of them that describe predictions rather than judge them

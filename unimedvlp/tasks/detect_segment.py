@@ -21,6 +21,7 @@ class DetectSegment(Detect):
     """
 
     needs = ("images", "masks")
+    uses = ("boxes",)
     headline = ("mask_ap50", "mask_map", "ap50", "map", "froc")
     points: int = 32
 

@@ -32,6 +32,11 @@ class Refer(Task):
     points: int = 32
 
     @property
+    def uses(self) -> tuple[str, ...]:
+        """Record fields that it looks at."""
+        return ("boxes", "masks") if self.masks else ("boxes",)
+
+    @property
     def headline(self) -> tuple[str, ...]:
         """Names of the leading metrics."""
         return ("acc50", "iou", "dice") if self.masks else ("acc50", "iou")

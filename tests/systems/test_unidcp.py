@@ -110,7 +110,7 @@ def test_pairs_images_and_texts_are_shapes_of_one_function(params, shapes):
 def test_an_image_only_batch_is_refused_for_pairs():
     alone = BATCH | {"text": BATCH["text"][:, :1], "text_mask": BATCH["text_mask"][:, :1]}
     shapes = jax.eval_shape(SYSTEM.init, jax.random.key(0), BATCH)
-    with pytest.raises(UserError, match="itm, .* need pairs, but the batch holds images alone"):
+    with pytest.raises(UserError, match=r"itm, .* need pairs, but the batch holds images alone"):
         jax.eval_shape(lambda p: SYSTEM.loss(p, alone, jax.random.key(0), train=False), meta.unbox(shapes))
 
 

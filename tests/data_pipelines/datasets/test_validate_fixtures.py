@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 from test_bad_images import IDS, SETS
 
+from data_pipelines import datasets
 from data_pipelines.builder import folder_of, prepare
+from data_pipelines.datasets.synthetic import Synthetic
 from data_pipelines.validate import validate
 from launch.validation_page import page
 
-MODULES = sorted(path.stem for path in Path(__file__).parent.glob("test_*.py") if path.stem != Path(__file__).stem)
+FILES = sorted(path for path in Path(__file__).parent.glob("test_*.py") if "= bad_input(" in path.read_text())
 LAYOUTS = {
-    f"{module}-{layout.builder.name}-{layout.protocol}": layout
-    for module in MODULES
-    for value in vars(importlib.import_module(module)).values()
+    f"{layout.builder.name}-{layout.protocol}": layout
+    for path in FILES
+    for value in vars(importlib.import_module(path.stem)).values()
     if (layout := getattr(value, "layout", None))
 }
 
@@ -41,3 +43,14 @@ def test_texts(layout, tmp_path):
     layout.write(source)
     prepare(layout.builder, source, tmp_path / "out", layout.protocol)
     sound(folder_of(layout.builder, tmp_path / "out", layout.protocol))
+
+
+def test_synthetic(tmp_path):
+    builder = Synthetic(studies=30, size=64)
+    prepare(builder, None, tmp_path)
+    sound(folder_of(builder, tmp_path, "by-patient"))
+
+
+def test_no_data_set_is_forgotten():
+    covered = {native.name for native in SETS} | {layout.builder.name for layout in LAYOUTS.values()} | {"synthetic"}
+    assert covered >= set(datasets.names())

@@ -143,13 +143,17 @@ def model(tiny: bool) -> dict:
 
 
 def mixture() -> dict:
-    """The real data sets; images of the last one are used without their labels."""
+    """The real data sets; images of the last one are used without their labels.
+
+    Of the lungs only images with masks are used: where just the boxes of left and right lung are marked, a query that finds
+    a "lung" would be told that there is none.
+    """
     entry = lambda path, weight, pack=1, **tasks: {  # noqa: E731
         "path": path, "split": "train", "tasks": tasks, "weight": weight, "pack": pack
     }  # fmt: skip
     return {
         "cells": entry(CELLS, 4.0, detect={"objects": 28}),
-        "lungs": entry(LUNGS, 2.0, detect={"objects": 4}, segment={"classes": ("lung",), "points": 32}),
+        "lungs": entry(LUNGS, 2.0, segment={"classes": ("lung",), "points": 32}),
         "vessels": entry(VESSELS, 1.0, segment={"classes": ("vessel",), "points": 64}),
         "labels": entry(LABELS, 1.0, 15, findings={}),
         "unlabelled": entry(UNLABELLED, 2.0, unlabelled={}),

@@ -132,6 +132,17 @@ def test_averaged_teacher_follows_the_student_and_consistency_asks_unlabelled_im
     assert np.isfinite(loss)
 
 
+def test_map_of_classes_does_not_depend_on_the_order_of_the_queries():
+    rng = np.random.default_rng(0)
+    outputs = {"class": rng.normal(size=(1, 2, 5, 4)), "mask": 3 * rng.normal(size=(1, 2, 5, 6, 6))}
+    order = rng.permutation(5)
+    turned = {name: value[:, :, order] for name, value in outputs.items()}
+    np.testing.assert_allclose(unimed.semantic_map(turned), unimed.semantic_map(outputs), atol=1e-4)
+    sure = {"class": np.full((1, 1, 1, 3), -20.0), "mask": np.where(np.eye(4) > 0, 20.0, -20.0)[None, None, None]}
+    sure["class"][..., 1] = 20.0
+    np.testing.assert_array_equal(unimed.semantic_map(sure)[0] > 0, [np.zeros((4, 4)), np.eye(4)])
+
+
 def test_agreement_is_nought_where_tokens_and_queries_say_the_same():
     bins = COORDINATE_START + np.round(BATCH["boxes"] * (COORDINATE_BINS - 1)).astype(int)
     logits = 50.0 * jax.nn.one_hot(BATCH["target"], SPACE.vocabulary.size)

@@ -23,6 +23,7 @@ from unimedvlp import config as configs
 from unimedvlp.errors import UserError
 from unimedvlp.models.coupled import Coupled
 from unimedvlp.models.generate import Grammar, Method, generate
+from unimedvlp.models.query_heads import logit
 from unimedvlp.objectives import boxes, consistency, perturb
 from unimedvlp.objectives.contrast import info_nce, unit
 from unimedvlp.objectives.coupling import box_places, coupling_loss
@@ -49,7 +50,8 @@ class UniMed:
 
     `unsupervised` is one of `UNSUPERVISED`; `hidden` the share of blocks that masked image modelling hides; `decay` that of the
     averaged teacher. `supervised` False leaves only the unsupervised loss: the first of two stages. `points` are sampled per
-    mask; `copies` is how many of the proposals each object teaches, as far as there are so many (Jia et al., 2023). `weights` replace those of `WEIGHTS`.
+    mask; `copies` is how many of the proposals each object teaches, as far as there are so many (Jia et al., 2023). `weights`
+    replace those of `WEIGHTS`.
     """
 
     model: Coupled
@@ -146,20 +148,25 @@ class UniMed:
         return masked_pixel_loss(self._apply(params, lambda model: model.restore(image, hidden)), image, hidden)
 
     def _consistency(self, params, batch, rng) -> tuple[jax.Array, Params]:
-        """Agreement with an averaged teacher on a changed image, over images that nobody has annotated."""
+        """Agreement with an averaged teacher on a changed image, over images that nobody has annotated.
+
+        Compared are the map and the likelihood of every class, which do not depend on the order of the queries.
+        """
         image = normalise(batch["image"])
         teacher = params["statistics"]["teacher"]
-        sure, unsure = (
-            self._apply(which, lambda model, look=look: self._look(model, look)[0]).latent
-            for which, look in ((teacher, image), (params, perturb.strong(rng, image)))
+
+        def say(which: Params, look: jax.Array) -> tuple[jax.Array, jax.Array]:
+            def forward(model: Coupled):
+                decoded, _, names = self._look(model, look)
+                return semantic_map(decoded.latent), model.label_logits(decoded, names[:-1])
+
+            return self._apply(which, forward)
+
+        sure, unsure = say(teacher, image), say(params, perturb.strong(rng, image))
+        maps, classes = (  # a logit of 0 is nowhere confident
+            jnp.where(~batch["annotated"].reshape(-1, *(1,) * (x.ndim - 1)), x, 0) for x in sure
         )
-        unknown = ~batch["annotated"]
-        pick = lambda tree: jax.tree.map(lambda x: x[-1], tree)  # noqa: E731
-        teacher_says, student_says = pick(sure), pick(unsure)
-        masks = jnp.where(unknown[:, None, None, None], teacher_says["mask"], 0)  # a logit of 0 is nowhere confident
-        classes = jnp.where(unknown[:, None, None], teacher_says["class"], 0)
-        loss = consistency.mask_consistency(student_says["mask"], masks)
-        loss += consistency.class_consistency(student_says["class"], classes)
+        loss = consistency.mask_consistency(unsure[0], maps) + consistency.class_consistency(unsure[1], classes)
         student = {name: value for name, value in params.items() if name != "statistics"}
         average = jax.tree.map(lambda a, b: self.decay * a + (1 - self.decay) * b, teacher, student)
         return loss, {"teacher": jax.lax.stop_gradient(average)}
@@ -268,6 +275,13 @@ def with_nothing(names: jax.Array, nothing: np.ndarray) -> jax.Array:
 def copied(x: jax.Array, times: int) -> jax.Array:
     """Objects `[B, K, ...]` several times: `[B, times * K, ...]`."""
     return jnp.tile(x, (1, times, *(1,) * (x.ndim - 2)))
+
+
+def semantic_map(outputs: Mapping[str, jax.Array]) -> jax.Array:
+    """Log odds `[B, C, h, w]` of every class but the last at every place, from the last layer: queries' masks, each weighed by
+    its class probability (X-Decoder)."""
+    weight = jax.nn.softmax(outputs["class"][-1])[..., :-1]
+    return logit(jnp.einsum("bqc,bqhw->bchw", weight, jax.nn.sigmoid(outputs["mask"][-1])))
 
 
 def in_corners(outputs: Mapping[str, jax.Array]) -> dict[str, jax.Array]:

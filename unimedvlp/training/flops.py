@@ -17,32 +17,32 @@ from jax.extend import core
 RECOMPUTED = "rematted_computation"  # jax.checkpoint names what it computes again so
 
 
-def flops_per_step(fn: Callable, *args: Any, recompute: bool = False) -> float:
+def flops_per_step(fn: Callable, *args: Any, recompute: bool = False, loops: bool = True) -> float:
     """FLOPs of `fn(*args)` over all devices; arguments may be arrays or `jax.ShapeDtypeStruct`s, nothing is computed.
 
     For a training step this is forward and backward pass: the numerator of model-FLOPs utilisation (MFU). With `recompute`
     also what rematerialisation computes a second time: the numerator of hardware-FLOPs utilisation (HFU).
-    Loops count with their lengths; a `while` loop, whose length nobody knows, counts once; of the branches of a
-    condition the largest counts; a `shard_map` counts for all its devices.
+    Loops count with their lengths (with loops=False once, as compilers count them); a `while` loop, whose length nobody
+    knows, counts once; of the branches of a condition the largest counts; a `shard_map` counts for all its devices.
     """
-    return _flops(jax.make_jaxpr(fn)(*args).jaxpr, recompute)
+    return _flops(jax.make_jaxpr(fn)(*args).jaxpr, recompute, loops)
 
 
-def _flops(jaxpr: core.Jaxpr, recompute: bool) -> float:
-    return sum((_of_equation(equation, recompute) for equation in jaxpr.eqns), 0.0)
+def _flops(jaxpr: core.Jaxpr, recompute: bool, loops: bool) -> float:
+    return sum((_of_equation(equation, recompute, loops) for equation in jaxpr.eqns), 0.0)
 
 
-def _of_equation(equation: core.JaxprEqn, recompute: bool) -> float:
+def _of_equation(equation: core.JaxprEqn, recompute: bool, loops: bool) -> float:
     if not recompute and RECOMPUTED in str(equation.source_info.name_stack):
         return 0.0
     name, params = equation.primitive.name, equation.params
     if name in _RULES:
         return _RULES[name](equation)
-    inner = [_flops(jaxpr, recompute) for jaxpr in _inside(params)]
+    inner = [_flops(jaxpr, recompute, loops) for jaxpr in _inside(params)]
     if name == "cond":
         return max(inner)
     times = 1
-    if name == "scan":
+    if name == "scan" and loops:
         times = params["length"]
     elif name == "shard_map":
         times = math.prod(params["mesh"].shape[axis] for axis in params["newly_manual_axes"])

@@ -1,0 +1,1 @@
+"""What a training step will cost on hardware that is not here, by the compiler of that hardware."""

@@ -11,7 +11,9 @@ import pytest
 from data_pipelines import datasets
 from data_pipelines.builder import prepare
 from data_pipelines.datasets.synthetic import Synthetic
+from data_pipelines.images import decode
 from data_pipelines.read import PreparedSplit
+from data_pipelines.summary import Summary
 from launch.main import main
 from unimedvlp.errors import UserError
 
@@ -40,6 +42,17 @@ def test_summary_shows_expected_counts_and_reasons(capsys, tmp_path, vqa):
     assert "image file missing" in out and "synpic4/train" in out
 
 
+def test_resized_images_are_stored_smaller_and_said_to_be(capsys, tmp_path):
+    argv = ("synthetic", "--out", tmp_path, "--studies", 6, "--size", 64)
+    assert run(capsys, *argv, "--resize", 32)[0] == 0
+    folder = tmp_path / "synthetic/by-patient/1.0.0"
+    record = PreparedSplit(folder, "train")[0]
+    assert decode(record.images[0]).shape == (32, 32, 3) and decode(record.masks[0]).shape == (32, 32, 3)
+    assert Summary.load(folder).resize == 32
+    status, _, err = run(capsys, *argv)
+    assert status == 2 and "resize 32" in err and "--overwrite" in err
+
+
 def test_list_and_help(capsys):
     status, out, _ = run(capsys, "--list")
     assert status == 0 and all(name in out for name in ("iu_xray", "vqa_rad", "synthetic", "r2gen", "CC0-1.0"))
@@ -57,6 +70,8 @@ def test_list_and_help(capsys):
         (("iu_xray", "--out", "x", "--source", "/nowhere"), "--source /nowhere is not a folder"),
         (("vqa_rad", "--out", "x", "--source", "/", "--studies", "3"), "takes no --studies"),
         (("synthetic", "--out", "x", "--studies", "0"), "--studies >= 1"),
+        (("synthetic", "--out", "x", "--workers", "0"), "--workers and --shard-mb must be above 0"),
+        (("synthetic", "--out", "x", "--resize", "-1"), "--resize at least 1"),
     ],
 )
 def test_mistakes_get_one_line(capsys, argv, message):

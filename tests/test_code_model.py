@@ -22,6 +22,7 @@ PATH = "synthetic/by-patient/1.0.0"
 def folder(tmp_path_factory):
     """Prepared phantoms, and a model of image codes and one of mask codes trained on them for a few steps."""
     folder = tmp_path_factory.mktemp("codes")
+    jax.config.update("jax_disable_most_optimizations", True)  # training compiles much and computes little
     prepare.main(["synthetic", "--out", str(folder / "data"), "--studies", "24"])
     for of in ("images", "masks"):
         mixture = f"{{synthetic: {{path: {PATH}, split: train, tasks: {{reconstruct: {{pictures: {of}}}}}}}}}"
@@ -30,6 +31,7 @@ def folder(tmp_path_factory):
         tiny += ["data.spec.mask_size=16"] if of == "masks" else []
         command = ["--config", f"configs/pretrain/codes.py:{of}", "--data", str(folder / "data")]
         train.main([*command, "--workdir", str(folder / of), "--set", *tiny])
+    jax.config.update("jax_disable_most_optimizations", False)
     return folder
 
 

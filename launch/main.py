@@ -15,6 +15,7 @@ COMMANDS = {
     "train": "train or resume a model from a config",
     "evaluate": "score a trained model and write an HTML report",
     "predict": "one study in, a report, an answer, a summary or labels out",
+    "plan": "memory, time and MFU of a run on a TPU topology, by its compiler, without a TPU",
     "doctor": "devices, versions and missing extras",
 }
 USAGE = "usage: unimedvlp [--version] COMMAND [--help] ..."

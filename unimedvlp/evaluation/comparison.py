@@ -1,6 +1,7 @@
 """A system beside its trivial baselines and its shuffled-image control, on the same samples."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,10 @@ class Comparison:
 
     def gains(self) -> dict[str, dict[str, Value]]:
         """The model minus each other entrant, paired on the same resamples, for the headline metrics."""
+        return self._gains
+
+    @functools.cached_property
+    def _gains(self) -> dict[str, dict[str, Value]]:
         mine = self._metrics(self.entrants[MODEL])
         found = {}
         for name, entrant in self.entrants.items():

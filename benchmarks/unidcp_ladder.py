@@ -4,7 +4,8 @@ python -m benchmarks.unidcp_ladder --data data --runs runs/ladder --out docs/res
 python -m benchmarks.unidcp_ladder ... --rungs A1 A7 --seeds 0 --set steps=200
 
 A point is its first six columns; points in the table are skipped, and a point that was interrupted goes on from its
-checkpoint. Each is trained with configs/pretrain/unidcp.py (rung "scratch": not at all), then for `--finetune` steps on tasks
+checkpoint. Each is pre-trained with the core set of configs/pretrain/unidcp.py (no masked image, which no prompt
+is needed for; rung "scratch": not at all), then for `--finetune` steps on tasks
 that give the encoder one modality only (findings and reports from images, impressions from texts), and is scored on the test
 split: retrieval of the pre-trained weights, which compares images alone with texts alone, and the tasks.
 """
@@ -28,6 +29,7 @@ from unimedvlp.training.metrics_file import read_metrics
 
 SCRATCH = "scratch"
 PATHS = {"synthetic": "synthetic/by-patient/1.0.0", "iu_xray": "iu_xray/r2gen/1.0.0"}
+CORE = ("system.weights.mim=0.0", "system.weights.umim=0.0")
 TASKS: dict[str, dict[str, Any]] = {"findings": {}, "report": {"clean": "r2gen"}, "summarise": {}}
 STATISTICS = ("prompt_agreement", "prompt_usage", "prompt_norm_image", "prompt_norm_text", "prompt_refinement")
 SCORES = (
@@ -72,7 +74,7 @@ def pretraining(data: str, rung: str, seed: int, overrides: list[str]) -> Config
     """The pre-training of one point; "scratch" has the model of A7."""
     rung = "A7" if rung == SCRATCH else rung
     config = ConfigDict(DEFAULTS | dict(configs.load(f"configs/pretrain/unidcp.py:tiny,{data},{rung}")))
-    configs.override(config, [f"seed={seed}", "evaluate_every=0", *overrides])
+    configs.override(config, [f"seed={seed}", "evaluate_every=0", *CORE, *overrides])
     return config
 
 

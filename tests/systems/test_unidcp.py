@@ -114,6 +114,13 @@ def test_an_image_only_batch_is_refused_for_pairs():
         jax.eval_shape(lambda p: SYSTEM.loss(p, alone, jax.random.key(0), train=False), meta.unbox(shapes))
 
 
+def test_hard_negatives_need_whole_blocks():
+    shapes = jax.eval_shape(SYSTEM.init, jax.random.key(0), BATCH)
+    with pytest.raises(UserError, match="a batch of 8 studies does not consist of blocks of 3"):
+        run = case.system(block=3).loss
+        jax.eval_shape(lambda p: run(p, BATCH, jax.random.key(0), train=False), meta.unbox(shapes))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

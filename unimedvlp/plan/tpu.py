@@ -14,7 +14,14 @@ from unimedvlp.errors import UserError
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.plan.hardware import Topology
 
-ENVIRONMENT = {"TPU_SKIP_MDS_QUERY": "1", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1"}  # no metadata server, no lock file
+ENVIRONMENT = {  # no metadata server, no lock file, no complaints about a host without TPUs
+    "TPU_SKIP_MDS_QUERY": "1",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_MIN_LOG_LEVEL": "4",
+    "TPU_STDERR_LOG_LEVEL": "4",
+}
 
 
 def mesh_of(topology: Topology, spec: Mapping[str, int]) -> Mesh:

@@ -51,10 +51,11 @@ def _cache_path(source: Sequence[Record], task: Task) -> Path | None:
 
 
 def _code(task: Task) -> list[str]:
-    """Source of the task's module and of the project's modules that it uses."""
-    module = inspect.getmodule(type(task))
-    used = [m for m in vars(module).values() if inspect.ismodule(m) and m.__name__.startswith("unimedvlp.")]
-    return [inspect.getsource(m) for m in (module, *used)]
+    """Source of the task's module, of those of its base classes, and of the project's modules that they use."""
+    modules = [inspect.getmodule(cls) for cls in type(task).__mro__ if issubclass(cls, Task)]
+    used = [m for module in modules for m in vars(module).values() if inspect.ismodule(m)]
+    used = [m for m in used if m.__name__.startswith("unimedvlp.")]
+    return [inspect.getsource(m) for m in dict.fromkeys((*modules, *used))]
 
 
 def _write(path: Path, text: str) -> None:

@@ -23,13 +23,14 @@ from unimedvlp.models.layers import EMBEDDING, dense, named, token_table
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.stack import Block, Stack
 from unimedvlp.models.standardise import Standardise
+from unimedvlp.models.teacher_forcing import response_logits
 from unimedvlp.models.text_encoder import TextEncoder
 from unimedvlp.models.vit import ViT
 from unimedvlp.objectives.bag import bag_loss, bag_targets, standardise
 from unimedvlp.objectives.tokens import token_loss, weigh
 from unimedvlp.systems.base import Batch, Metrics, Params
 from unimedvlp.tokens.space import TokenSpace
-from unimedvlp.tokens.vocabulary import MASK, PAD
+from unimedvlp.tokens.vocabulary import MASK
 
 
 class Model(nn.Module):
@@ -108,14 +109,7 @@ class Model(nn.Module):
         self, batch: Batch, given: jax.Array, memory: tuple[jax.Array, jax.Array], deterministic: bool = True
     ) -> jax.Array:
         """Float32 logits `[B, R, V]` of the response, with `given` `[B, R]` as the response tokens read so far."""
-        length = batch["prompt"].shape[1]
-        ids = jnp.concatenate([batch["prompt"], given[:, :-1]], axis=1)
-        mask = jnp.concatenate([batch["prompt_mask"], batch["response"][:, :-1] != PAD], axis=1)
-        segment = batch["segment"][:, :-1] if "segment" in batch else None
-        hidden = self.decoder.hidden(ids, mask, *memory, segment_ids=segment, deterministic=deterministic)
-        last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
-        first = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
-        return self.decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))
+        return response_logits(self.decoder, batch, given, memory, deterministic)
 
     def named(self, batch: Batch) -> jax.Array:
         """Scores `[B, V]` of the tokens that the responses may hold, from the images alone."""

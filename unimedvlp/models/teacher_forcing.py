@@ -8,6 +8,9 @@ import jax.numpy as jnp
 from unimedvlp.models.composed_decoder import ComposedDecoder
 
 
+PAD_ID = 0  # as in the vocabulary
+
+
 def response_logits(
     decoder: ComposedDecoder,
     batch: Mapping[str, jax.Array],
@@ -21,7 +24,7 @@ def response_logits(
     """
     length = batch["prompt"].shape[1]
     ids = jnp.concatenate([batch["prompt"], given[:, :-1]], axis=1)
-    mask = jnp.concatenate([batch["prompt_mask"], batch["response"][:, :-1] != 0], axis=1)
+    mask = jnp.concatenate([batch["prompt_mask"], batch["response"][:, :-1] != PAD_ID], axis=1)
     segment = batch["segment"][:, :-1] if "segment" in batch else None
     hidden = decoder.hidden(ids, mask, *memory, segment_ids=segment, deterministic=deterministic)
     last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first

@@ -234,7 +234,7 @@ def make_samples(source: Sequence[Record], task: Task) -> Samples:
 
 def plans(task: Task) -> bool:
     """Whether a task decides on findings before it writes."""
-    return isinstance(task, Report) and task.plan
+    return isinstance(task, Report) and bool(task.plan)
 
 
 def make_method(options: Any, where: str) -> Method:

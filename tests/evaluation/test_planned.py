@@ -54,33 +54,40 @@ def test_thresholds_are_those_of_best_f1_and_rare_findings_have_none(tmp_path):
     pixels = np.random.default_rng(0).permutation(40)
     value = {True: POSITIVE, False: NEGATIVE}
     truths = [
-        {"labels": {"cardiomegaly": value[bool(p >= 30)], "edema": value[bool(p >= 38)], "fracture": value[bool(p > 5)]}}
+        {
+            "labels": {
+                "cardiomegaly": value[bool(p >= 30)],
+                "edema": value[bool(p >= 38)],
+                "fracture": value[bool(p > 5)],
+            }
+        }
         for p in pixels
     ]
     order = np.arange(40)[::-1]
     evaluator = SimpleNamespace(
         system=Echo(),
+        task=tasks.build({"name": "report", "plan": ["cardiomegaly", "edema"]}),
         space=SPACE,
         mesh=make_mesh({"data": 1}),
         samples=SimpleNamespace(truths=truths),
         batches=lambda: (batch(pixels[part], part) for part in np.split(order, 4)),
     )
     found = planned.choose(evaluator, {})
-    assert found == {"cardiomegaly": 30.0}, "two cases of edema are too few; most have a fracture"
+    assert found == {"cardiomegaly": 30.0}, "two cases of edema are too few; a fracture is not planned with"
     planned.save(found, tmp_path)
     assert planned.apply(Echo(), SPACE, tmp_path) == planned.Planned(Echo(), {HEART: 30.0})
     assert planned.apply(Echo(), SPACE, tmp_path / "none") == Echo()
 
 
 def test_a_system_that_names_no_classes_is_refused():
-    with pytest.raises(UserError, match="SimpleNamespace names no classes; set plan to False"):
+    with pytest.raises(UserError, match="SimpleNamespace names no classes; give the report task no plan"):
         planned.choose(SimpleNamespace(system=SimpleNamespace()), {})
 
 
 def test_the_report_names_positive_findings_first_and_reads_back_without_them():
     record = Record("s", images=(b"\x89PNG\r\n\x1a\n",), views=("frontal",), modality="xray", body_part="chest",
                     findings="the heart is enlarged", labels={"edema": POSITIVE, "cardiomegaly": POSITIVE, "fracture": NEGATIVE})  # fmt: skip
-    task = tasks.build({"name": "report", "plan": True})
+    task = tasks.build({"name": "report", "plan": ["cardiomegaly", "edema"]})
     said = task.sequence(record, None, SPACE)
     assert said.prompt == tasks.build("report").sequence(record, None, SPACE).prompt, "the labels are not given away"
     assert said.response[:3] == [HEART, WET, v.SEP]

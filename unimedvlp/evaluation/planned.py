@@ -1,7 +1,8 @@
 """Reports from a plan: which findings the images show is decided first, each by a threshold of its own, then written about.
 
 Our own. A decoder that says the likeliest report leaves rare findings out, and one that samples scatters them; a threshold
-chosen on validation weighs missed against invented findings as F1 does, and the decoder writes the report that fits.
+chosen on validation weighs missed against invented findings as F1 does, and the decoder, guided by these findings, writes the
+report that fits.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from unimedvlp.errors import UserError
 from unimedvlp.evaluation.classification import choose_thresholds
 from unimedvlp.evaluation.evaluator import Evaluator
 from unimedvlp.models.generate import Grammar, Method
+from unimedvlp.models.guidance import Guide
 from unimedvlp.parallel.multihost import global_batch
 from unimedvlp.parallel.rules import activate, replicated
 from unimedvlp.records import NEGATIVE, POSITIVE
@@ -27,14 +29,19 @@ from unimedvlp.tokens.vocabulary import PAD, SEP
 
 FILE = "plan.json"
 LEAST = 8  # positive validation studies that a threshold is chosen from; rarer findings are never planned
+STRENGTH = 2.0  # of the guidance by the plan
 
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A system that writes reports behind the classes whose logit reaches their threshold. `thresholds`: class id -> logit."""
+    """A system that writes reports behind the classes whose logit reaches their threshold, guided by these classes.
+
+    `thresholds`: class id -> logit. Guidance compares with the report of an empty plan.
+    """
 
     system: System
     thresholds: Mapping[int, float]
+    strength: float = STRENGTH
 
     def generate(
         self, params: Params, batch: Batch, rng: jax.Array, method: Method, length: int, allowed: Grammar | None = None
@@ -45,7 +52,10 @@ class Planned:
         named = self.system.class_logits(params, batch)[:, ids] >= cuts
         said = jnp.concatenate([named, jnp.ones((len(named), 1), bool)], axis=1)
         plan = jnp.where(said, jnp.append(ids, SEP), PAD)
+        before = jnp.zeros_like(batch["prompt_mask"])
+        hidden = jnp.concatenate([before, said.at[:, -1].set(False)], axis=1)
         batch = dict(batch) | {
+            "guide": Guide(hidden, jnp.float32(self.strength)),
             "prompt": jnp.concatenate([batch["prompt"], plan], axis=1),
             "prompt_mask": jnp.concatenate([batch["prompt_mask"], said], axis=1),
         }
@@ -53,11 +63,11 @@ class Planned:
 
 
 def choose(validation: Evaluator, params: Any) -> dict[str, float]:
-    """Class name -> threshold of best F1 on a validation split, for findings with at least `LEAST` positive studies there."""
+    """Class name -> threshold of best F1 on a validation split, for the task's planned findings with at least `LEAST` positive
+    studies there."""
     if not isinstance(validation.system, NamingSystem):
-        raise UserError(f"{type(validation.system).__name__} names no classes; set plan to False")
-    space, mesh = validation.space, validation.mesh
-    classes = space.vocabulary.classes
+        raise UserError(f"{type(validation.system).__name__} names no classes; give the report task no plan")
+    space, mesh, classes = validation.space, validation.mesh, validation.task.plan
     ids = np.array([space.vocabulary.class_id(name) for name in classes])
 
     def scores(params: Params, batch: Batch):
@@ -73,13 +83,8 @@ def choose(validation: Evaluator, params: Any) -> dict[str, float]:
     value = {POSITIVE: 1.0, NEGATIVE: 0.0}
     labels = np.array([[value.get(truth.get(name), np.nan) for name in classes] for truth in truths])
     cuts = choose_thresholds(labels, np.stack(list(found.values())))
-    return {name: float(cut) for name, cut, column in zip(classes, cuts, labels.T, strict=True) if usable(column)}
-
-
-def usable(labels: np.ndarray) -> bool:
-    """Whether a threshold can be chosen from labels [N] of 1, 0 and nan: enough of both, and positives the fewer."""
-    positive, negative = int((labels == 1).sum()), int((labels == 0).sum())
-    return LEAST <= positive < negative
+    known = (labels == 1).sum(0) >= LEAST
+    return {name: float(cut) for name, cut, enough in zip(classes, cuts, known, strict=True) if enough}
 
 
 def save(thresholds: Mapping[str, float], workdir: Path) -> None:

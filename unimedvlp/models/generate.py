@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from unimedvlp.errors import UserError
 from unimedvlp.models.beam import beam_search
 from unimedvlp.models.cache import Cache
+from unimedvlp.models.guidance import Guide, guided
 
 Extend = Callable[[jax.Array, jax.Array, Cache], tuple[jax.Array, Cache]]
 
@@ -86,6 +87,7 @@ def generate(
     eos: int = 2,
     pad: int = 0,
     allowed: Grammar | None = None,
+    guide: Guide | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Continue prompt int32 [B, P] (prompt_mask bool [B, P], pads on any side) -> (ids [B, max_new], scores [B]).
 
@@ -97,6 +99,8 @@ def generate(
         raise UserError(
             f"a cache of {cache.length} tokens is too short for {prompt.shape[1]} + {max_new}: start it longer"
         )
+    if guide is not None:
+        extend, cache = guided(extend, cache, guide)
     if isinstance(method, TopP) and rng is None:
         raise UserError("method TopP samples: give it rng")
     logits, cache = extend(prompt, prompt_mask, cache)

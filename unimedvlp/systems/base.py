@@ -38,7 +38,10 @@ class System(Protocol):
         length: int,
         allowed: Grammar | None = None,
     ) -> jax.Array:
-        """Response ids `[B, length]` for the prompts of a batch, such as the grammar `allowed` lets through."""
+        """Response ids `[B, length]` for the prompts of a batch, such as the grammar `allowed` lets through.
+
+        `batch["guide"]`, where there is one, is a `models.guidance.Guide` to be passed on.
+        """
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token, float32: scores for tasks that choose among single tokens."""

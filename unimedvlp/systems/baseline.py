@@ -186,7 +186,8 @@ class Baseline:
         cache = apply(batch, batch["prompt"].shape[1] + length, method=Model.start)
         extend = functools.partial(apply, method=Model.extend)
         prompt = (batch["prompt"], batch["prompt_mask"])
-        return generate(extend, cache, *prompt, max_new=length, method=method, rng=rng, allowed=allowed)[0]
+        options = {"max_new": length, "method": method, "rng": rng, "allowed": allowed, "guide": batch.get("guide")}
+        return generate(extend, cache, *prompt, **options)[0]
 
     def class_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the classes that a response will name, from the images alone."""

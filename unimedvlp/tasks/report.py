@@ -19,9 +19,9 @@ class Report(Task):
     as it is. Scores always compare cleaned text, with words rarer than 3 in training replaced and references cut at
     `max_words` (0 keeps all), as that protocol has it.
 
-    With `plan` the response names the positive findings of the record's labels first: class* SEP text EOS. A report can then be
-    written from findings that were decided with care (see `evaluation/planned.py`); left to itself a decoder seldom writes of
-    a rare finding, since a report without it is likelier.
+    With `plan`, names of findings, the response begins with those of them that the record is labelled with: class* SEP text
+    EOS. A report can then be written from findings that were decided with care (see `evaluation/planned.py`); left to itself a
+    decoder seldom writes of a rare finding, since a report without it is likelier.
     """
 
     name = "report"
@@ -31,16 +31,16 @@ class Report(Task):
     descriptive = ("distinct",)
     clean: str = ""
     max_words: int = 60
-    plan: bool = False
+    plan: tuple[str, ...] = ()
 
     def sequence(self, record, unit, space, rng=None):
         """Prompt and response ids: the findings section, behind the plan if there is one."""
-        positive = [name for name, value in record.labels.items() if value == POSITIVE] if self.plan else None
+        positive = [name for name in self.plan if record.labels.get(name) == POSITIVE] if self.plan else None
         return sequences.report(space, record.modality, self.text(record), positive)
 
     def grammar(self, space, length):
         """Text, and the plan before it."""
-        return grammar.build(space.vocabulary, self.name, length=length, planned=self.plan)
+        return grammar.build(space.vocabulary, self.name, length=length, planned=bool(self.plan))
 
     def texts(self, record):
         """The findings section."""

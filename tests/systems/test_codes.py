@@ -1,5 +1,7 @@
 """The codes system: gradients everywhere, it learns a batch, codes do not depend on the batch, and wrong input is named."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,15 @@ from unimedvlp.models.generate import Greedy
 from unimedvlp.tokens.region_sequences import read_image_codes
 
 TINY = {"width": 8, "blocks": 1}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compile_quickly():
+    """These tests compile much and compute little."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def make_batch(size=4):
@@ -33,6 +44,7 @@ def make_batch(size=4):
 BATCH = make_batch()
 
 
+@functools.cache
 def made(of):
     system = systems.build({"name": "codes", "of": of, "model": TINY}, None, 16, 2)
     return system, meta.unbox(jax.jit(system.init)(jax.random.key(0), BATCH))

@@ -1,6 +1,6 @@
 """The input pipeline against a torch DataLoader that does the same work, and against the image decoder alone, in one run.
 
-    python -m benchmarks.input [--workers 2] [--rounds 7] [--batches 4]
+    python -m benchmarks.input [--workers 2] [--rounds 7] [--batches 4] [--formats JPEG] [--against decoder]
 
 Drawn chest radiographs of 1024 pixels (grey, with grain, JPEG quality 95) and their reports: decode, resize to 224, random crop,
 rotation, brightness and contrast, tokens of the report, batches of 64 in uint8. The other side is a Dataset as a torch user
@@ -20,7 +20,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -141,6 +141,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batches", type=int, default=4)
+    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.add_argument(
+        "--against", default="", help="only our own sides and those whose name begins so, such as decoder"
+    )
     args = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     cv2.setNumThreads(1)
@@ -151,7 +155,9 @@ def main() -> None:
         f"Pillow {PIL.__version__}; {args.workers} workers, batch {BATCH}, {args.rounds} rounds of {args.batches} batches"
     )
     with tempfile.TemporaryDirectory() as scratch:
-        results = measure(_sides(Path(scratch), BATCH * args.batches, args.workers), args.rounds, args.batches)
+        sides = _sides(Path(scratch), args.formats, BATCH * args.batches, args.workers)
+        chosen = {name: side for name, side in sides.items() if name.startswith(("unimedvlp", args.against))}
+        results = measure(chosen, args.rounds, args.batches)
     print(f"{'':44}{'images/s':>10}{'lowest':>9}{'highest':>9}{'CPU ms/image':>14}")
     for name, result in results.items():
         rates = result.rates
@@ -167,9 +173,9 @@ def main() -> None:
             print(f"{name:44}{statistics.median(pairs):10.2f}{cpu:9.2f}")
 
 
-def _sides(scratch: Path, images: int, workers: int) -> dict[str, Side]:
+def _sides(scratch: Path, formats: Sequence[str], images: int, workers: int) -> dict[str, Side]:
     sides: dict[str, Side] = {}
-    for kind in FORMATS:
+    for kind in formats:
         builder = Drawn(studies=images, kind=kind)
         prepare(builder, None, scratch / kind)
         folder = folder_of(builder, scratch / kind, "all")

@@ -81,32 +81,35 @@ def main(argv: list[str]) -> int:
 
 def show(plans: list[Plan]) -> None:
     """The plans as tables, best first."""
-    console, best = Console(), plans[0]
-    chips = f"{best.topology}, {best.topology.chips} chips"
-    table = Table(title=f"one step on {chips}" + (", best mesh first" if len(plans) > 1 else ""), title_justify="left")
-    for name in ("mesh", "batch", "GiB a chip", "TFLOP a chip", "step ms", "not hidden ms", "MFU", "not hidden"):
-        table.add_column(name, justify="left" if name == "mesh" else "right")
+    best = plans[0]
+    table = Table(box=None, title_justify="left", title=f"one step on {best.topology}, {best.topology.chips} chips"
+                  + (", best mesh first" if len(plans) > 1 else ""))  # fmt: skip
+    table.add_column("mesh")
+    for name in ("batch", "GiB", "TFLOP", "ms", "MFU", "ms exposed", "MFU exposed"):
+        table.add_column(name, justify="right")
     for plan in plans:
         whole = plan.compute_s + plan.collective_s
         table.add_row(
             " ".join(f"{axis}={size}" for axis, size in plan.mesh.items() if size > 1) or "one device",
             f"{plan.global_batch}",
-            f"{plan.memory['peak']:.2f} of {plan.topology.chip.hbm_gib:g}",
+            f"{plan.memory['peak']:.2f}",
             f"{plan.flops / plan.topology.chips / 1e12:.2f}",
             f"{plan.step_s * 1e3:.1f}",
-            f"{whole * 1e3:.1f}",
             f"{plan.mfu(plan.step_s):.1%}",
+            f"{whole * 1e3:.1f}",
             f"{plan.mfu(whole):.1%}",
         )
-    console.print(table)
-    console.print("GiB a chip: ", ", ".join(f"{name} {gib:.2f}" for name, gib in best.memory.items()))
+    Console().print(table)
+    print("GiB and TFLOP of a chip; communication is hidden behind computation, or exposed: not at all.")
+    classes = ", ".join(f"{name} {gib:.2f}" for name, gib in best.memory.items())
+    print(f"memory: {classes}, of {best.topology.chip.hbm_gib:g} GiB")
     for kind, row in best.by_kind().items():
-        console.print(
+        print(
             f"{kind}: {row['count']} of {row['gib']:.3f} GiB together, {row['seconds'] * 1e3:.2f} ms at full bandwidth"
         )
-    console.print(
+    print(
         f"FLOPs of a chip with every loop counted once: {best.counted_once:.4g} by ours (products only), "
-        f"{best.compiler_flops:.4g} by the compiler; with recomputation {best.hardware_flops / best.flops:.2f} of the model's"
+        f"{best.compiler_flops:.4g} by the compiler; recomputation makes {best.hardware_flops / best.flops:.2f} of the model's"
     )
 
 

@@ -1,4 +1,4 @@
-"""One study in, a prediction out: a report, an answer, a summary, or the probabilities of findings and classes."""
+"""One study in, a prediction out: a report, an answer, a summary, probabilities of findings and classes, boxes or masks."""
 
 import argparse
 import dataclasses
@@ -16,9 +16,11 @@ from data_pipelines import images as image_io
 from data_pipelines import input as inputs
 from data_pipelines.batch import Example, collate
 from launch.assemble import Run, make_method
+from launch.find import KINDS, Object, coco, find, write_picture
 from launch.main import run
 from unimedvlp import tasks
 from unimedvlp.errors import UserError
+from unimedvlp.evaluation.evaluator import DECODERS
 from unimedvlp.records import MODALITIES, NEGATIVE, POSITIVE, Question, Record
 from unimedvlp.tasks.base import Task
 from unimedvlp.training.checkpoints import load_params
@@ -27,8 +29,14 @@ EXAMPLE = """examples:
   unimedvlp predict --model runs/synthetic --task report --image frontal.png --image lateral.png
   unimedvlp predict --model runs/synthetic --task vqa --image study.dcm --question "Is there a pleural effusion?"
   unimedvlp predict --model runs/synthetic --task summarise --text "The heart is enlarged. No effusion."
-  unimedvlp predict --model runs/synthetic --task classify --image frontal.png --json"""
-TASKS = ("report", "vqa", "summarise", "classify")
+  unimedvlp predict --model runs/synthetic --task classify --image frontal.png --json
+  unimedvlp predict --model runs/regions --task detect --image study.dcm --out found
+  unimedvlp predict --model runs/regions --task refer --image frontal.png --name heart --out found
+
+With --out, classify, detect, segment and refer write FOLDER/prediction.json, a data set of one image in COCO's format, and
+FOLDER/overlay.png, the image with what was found painted on."""
+TASKS = ("report", "vqa", "summarise", "classify", *KINDS)
+PICTURED = ("classify", *KINDS)
 
 
 def main(argv: list[str]) -> int:
@@ -46,14 +54,32 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--question", default="", help="what to ask (vqa)")
     parser.add_argument("--text", default="", help="findings to summarise (summarise)")
+    parser.add_argument("--name", action="append", default=[], help="class to look for; repeat it")
+    parser.add_argument("--score", type=float, default=0.3, help="least score of a box that counts (default: 0.3)")
+    parser.add_argument("--decoder", choices=DECODERS, default=DECODERS[0], help="which decoder finds boxes and masks")
+    parser.add_argument("--out", type=Path, help="folder for prediction.json and overlay.png")
     parser.add_argument("--modality", choices=MODALITIES, help="default: from the DICOM file, else xray")
     parser.add_argument("--which", default="best", choices=("best", "newest"), help="which weights (default: best)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
     parts = Run.load(options.model, Path("data"), ["mesh={'data': 1}"])
     study = read_study(options.image, options.question, options.text, options.modality)
-    found = predict(parts, load_params(options.model, options.which), options.task, study)
-    print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else _readable(found))
+    if options.out and options.task not in PICTURED:
+        raise UserError(f"--out is for {', '.join(PICTURED)}; task {options.task} prints text")
+    params = load_params(options.model, options.which)
+    if options.task in KINDS:
+        objects, found = _find(parts, params, options, study)
+        readable = (
+            "\n".join(f"{one.name:<28}{one.score:.2f}  {_corners(one.box)}" for one in objects) or "nothing found"
+        )
+    else:
+        objects, found = [], predict(parts, params, options.task, study)
+        readable = _readable(found)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "prediction.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        write_picture(options.out / "overlay.png", study.images[0], objects, _headline(found))
+    print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else readable)
     return 0
 
 
@@ -93,6 +119,35 @@ def predict(parts: Run, params: Any, name: str, study: Record) -> dict[str, Any]
     return {"task": name} | _classify(parts, params, study)
 
 
+def _find(parts: Run, params: Any, options: argparse.Namespace, study: Record) -> tuple[list[Object], dict[str, Any]]:
+    """The objects that count, and the same as COCO's JSON."""
+    if not study.images:
+        raise UserError(f"task {options.task} needs --image")
+    trained = dict(_trained(parts))
+    task = next((trained[name] for name in KINDS[options.task] if name in trained), None)
+    if task is None:
+        raise UserError(f"{parts.workdir} was not trained to {options.task}; its tasks: {', '.join(sorted(trained))}")
+    objects, extra = find(parts, params, task, study, options.name, options.decoder)
+    objects = [one for one in objects if one.score >= options.score]
+    shape = image_io.decode(study.images[0], channels=1).shape[:2]
+    found = coco(objects, options.image[0], shape, parts.space.vocabulary.classes)
+    return objects, {"info": {"task": options.task} | extra} | found
+
+
+def _corners(box: np.ndarray) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in zip(("ymin", "xmin", "ymax", "xmax"), box, strict=True))
+
+
+def _headline(found: dict[str, Any]) -> str:
+    """What a picture says of the whole image: its class, or its likeliest finding."""
+    if "info" in found:
+        return found["info"].get("class", "")
+    groups = [*found.get("classes", {}).values(), *filter(None, [found.get("findings")])]
+    return "; ".join(
+        f"{name} {p:.2f}" for name, p in (max(group.items(), key=lambda item: item[1]) for group in groups)
+    )
+
+
 def _write(parts: Run, params: Any, task: Task, study: Record) -> str:
     unit = 0 if task.name == "answer" else None
     batch = _batch(parts, task, [task.sequence(study, unit, parts.space)], study)
@@ -106,10 +161,11 @@ def _write(parts: Run, params: Any, task: Task, study: Record) -> str:
 
 def _classify(parts: Run, params: Any, study: Record) -> dict[str, Any]:
     trained = _trained(parts)
-    single = [task for task in trained if task.name == "classify"]
-    multi = next((task for task in trained if task.name == "findings"), None)
+    single = [task for name, task in trained if name == "classify"]
+    multi = next((task for name, task in trained if name == "findings"), None)
     if not single and multi is None:
-        raise UserError(f"{parts.workdir} was not trained to classify; its tasks: {', '.join(t.name for t in trained)}")
+        names = ", ".join(name for name, _ in trained)
+        raise UserError(f"{parts.workdir} was not trained to classify; its tasks: {names}")
     found: dict[str, Any] = {}
     first = jax.jit(parts.system.first_logits)
     if multi:
@@ -140,14 +196,16 @@ def _batch(parts: Run, task: Task, sequences: Sequence, study: Record) -> dict[s
     return {key: value for key, value in batch.items() if key not in ("task", "dataset", "index", "_mask", "segment")}
 
 
-def _trained(parts: Run) -> list[Task]:
-    """The tasks with the options they were trained with."""
+def _trained(parts: Run) -> list[tuple[str, Task]]:
+    """The tasks with the options they were trained with, by the names that configs give them."""
     entries = parts.config.data.train.values()
-    return [tasks.build({"name": name, **options}) for entry in entries for name, options in entry.tasks.items()]
+    return [
+        (name, tasks.build({"name": name, **options})) for entry in entries for name, options in entry.tasks.items()
+    ]
 
 
 def _one(parts: Run, name: str) -> Task:
-    trained = {task.name: task for task in _trained(parts)}
+    trained = dict(_trained(parts))
     if name not in trained:
         raise UserError(f"{parts.workdir} was not trained for task {name!r}; its tasks: {', '.join(sorted(trained))}")
     return trained[name]

@@ -31,11 +31,11 @@ Found = dict[str, list]
 
 
 def union(record: Record, name: str) -> np.ndarray:
-    """All of a class in an image: bool `[H, W]`, the size of the record's first mask."""
-    masks = {place: objects.decode_mask(data) for place, data in enumerate(record.masks)}
-    found = np.zeros_like(masks[0])
-    for place, mask in masks.items():
-        if record.mask_classes[place] == name:
+    """All of a class in an image: bool `[H, W]`, the size of the record's masks (one pixel where it has none)."""
+    masks = [objects.decode_mask(data) for data in record.masks]
+    found = np.zeros_like(masks[0]) if masks else np.zeros((1, 1), bool)
+    for mask, own in zip(masks, record.mask_classes, strict=True):
+        if own == name:
             found |= mask
     return found
 

@@ -86,16 +86,21 @@ def _picture(sample: Sample, index: int) -> str:
 
 
 def image_uri(image: bytes | np.ndarray, marks: Sequence[Mark] = (), side: int = SIDE) -> str:
-    """A data: URI of the image, at most `side` pixels long, with masks (and their outlines) and boxes painted on."""
+    """A data: URI of the image as `painted` makes it."""
+    buffer = io.BytesIO()
+    painted(image, marks, side).save(buffer, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def painted(image: bytes | np.ndarray, marks: Sequence[Mark] = (), side: int = SIDE) -> Image.Image:
+    """The image, at most `side` pixels long, with masks (and their outlines) and boxes painted on."""
     picture = _open(image)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     if marks:
         factor = max(1, side // max(picture.size))  # lines stay thin on small images
         picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.BICUBIC)
         picture = _paint(picture.convert("RGB"), marks)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return picture
 
 
 def _open(image: bytes | np.ndarray) -> Image.Image:

@@ -111,7 +111,9 @@ def run(
                 "hide_words": 0.15,
                 "hide_patches": 0.75,
                 "corruption": 0.1,
-                "block": 0,
+                "block": 32
+                if size == "base" and not batch % 32
+                else 0,  # hard negatives within 32 studies, a device's share
             },
             "optimizer": optimizer,
             "evals": evals,

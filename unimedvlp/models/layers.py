@@ -58,6 +58,11 @@ def dense(features: int, axes: tuple[str | None, str | None], dtype: Any, name: 
     return nn.Dense(features, dtype=dtype, kernel_init=kernel, bias_init=bias, name=name)
 
 
+def last_layer(features: int, name: str | None = None) -> nn.Dense:
+    """A last linear layer in float32 whose outputs begin near 0, so that its loss begins at its known value."""
+    return nn.Dense(features, dtype=jnp.float32, kernel_init=named(EMBEDDING, None, None), name=name)
+
+
 class SplitHeads(nn.Module):
     """A linear layer onto heads: [B, T, D] -> [B, T, heads, head_dim]; the kernel is [D, heads, head_dim]."""
 

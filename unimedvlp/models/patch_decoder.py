@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from unimedvlp.models.layers import EMBEDDING, dense, named
+from unimedvlp.models.layers import EMBEDDING, dense, last_layer, named
 from unimedvlp.models.stack import Block, Stack
 from unimedvlp.models.vit import sincos_positions
 
@@ -35,5 +35,4 @@ class PatchDecoder(nn.Module):
         x = x + sincos_positions(self.grid, self.width).astype(x.dtype)
         options = {"dtype": self.dtype, "implementation": self.implementation, "parent": None}
         x = Stack(Block(self.width, self.heads, 4 * self.width, **options), self.depth, name="layers")(x)
-        small = named(EMBEDDING, None, None)
-        return nn.Dense(self.pixels, dtype=jnp.float32, kernel_init=small, name="pixels")(x.astype(jnp.float32))
+        return last_layer(self.pixels, "values")(x.astype(jnp.float32))

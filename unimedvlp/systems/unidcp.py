@@ -22,7 +22,7 @@ from unimedvlp.errors import UserError
 from unimedvlp.models.co_attention import CoAttention
 from unimedvlp.models.composed_decoder import ComposedDecoder
 from unimedvlp.models.generate import Grammar, Method, generate
-from unimedvlp.models.layers import EMBEDDING, dense, layer_norm, named, token_table
+from unimedvlp.models.layers import dense, last_layer, layer_norm, named, token_table
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.patch_decoder import PatchDecoder
 from unimedvlp.models.prompt_pool import PromptPool
@@ -101,10 +101,10 @@ class Model(nn.Module):
         self.patches = PatchDecoder(grid, pixels, *restore, self.dtype, self.implementation)
         self.words, self.words_norm = dense(self.width, ("embed", None), self.dtype), layer_norm(1e-6, self.dtype)
         self.words_bias = self.param("words_bias", named(nn.initializers.zeros, "vocab"), (self.vocab,))
-        self.match = small(2)
+        self.match = last_layer(2)
         self.contrast_norm, self.contrast = layer_norm(1e-6, self.dtype), dense(self.width, (None, None), self.dtype)
         self.choose_in, self.choose_norm = dense(2 * self.width, (None, None), self.dtype), layer_norm(1e-6, self.dtype)
-        self.choose = small(MAX_CLASSES)
+        self.choose = last_layer(MAX_CLASSES)
         self.memory, self.memory_norm = dense(self.width, ("embed", None), self.dtype), layer_norm(1e-6, self.dtype)
         self.decoder = ComposedDecoder(depth=self.decoder_depth, max_length=self.max_response, **tokens)
 
@@ -183,11 +183,6 @@ class Model(nn.Module):
         return terms, metrics
 
 
-def small(features: int) -> nn.Dense:
-    """A last linear layer, whose logits begin near 0."""
-    return nn.Dense(features, dtype=jnp.float32, kernel_init=named(EMBEDDING, None, None))
-
-
 def paired_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng: jax.Array, deterministic: bool):
     """The passes of pre-training over studies that have both an image and a text; those of one shape share a call.
 
@@ -207,16 +202,16 @@ def paired_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng:
     pairs = views.any(1) & text_mask.any(1) & (batch["prompt"][:, 1] == RETRIEVE)
     terms, metrics, size = {}, {"pairs": pairs.mean(dtype=jnp.float32)}, len(ids)
 
-    # Texts, whole and with gaps, and the images that prompts put in their place.
+    # Texts, whole and (for masked language) with gaps behind them; alone, with prompts in the place of their images.
     index = masked.word_index(ids, text_mask & (ids >= TEXT_START), jnp.asarray(system.word_starts))
     given, gaps = masked.mask_words(for_words, ids, index, system.hide_words, MASK)
-    texts = read(jnp.concatenate([ids, given]), jnp.concatenate([text_mask, text_mask]))
-    said, gapped = (jax.tree.map(lambda x, k=k: x[k * size : (k + 1) * size], texts) for k in (0, 1))
-    seen = see(image, views)
-
-    # Masked language without an image, and texts alone for the contrast.
+    forms = [ids, given] if wanted & {"mlm", "umlm"} else [ids]
+    texts = read(jnp.concatenate(forms), jnp.concatenate([text_mask] * len(forms)))
+    said, gapped = (jax.tree.map(lambda x, part=part: x[part], texts) for part in (slice(size), slice(size, None)))
     for_texts = stand_in("image", texts)
     texts_alone = fuse(for_texts, texts)
+    seen = see(image, views)
+
     # Masked image, beside the text and alone.
     if wanted & {"mim", "umim"}:
         flat = image.reshape(-1, *image.shape[2:])
@@ -224,39 +219,45 @@ def paired_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng:
         keep, restore, covered = masked.random_patches(for_patches, len(flat), count, system.hide_patches)
         pieces = see(masked.cover_patches(flat, covered, model.patch).reshape(image.shape), views, keep)
         covered &= (views & pairs[:, None]).reshape(-1, 1)
-        for name in wanted & {"mim", "umim"}:
-            encoded = fuse(pieces, said if name == "mim" else stand_in("text", pieces))
-            pixels = model.restored_patches(encoded, restore)
-            terms[name] = masked.masked_image_loss(pixels, flat, covered, model.patch)
+        for name, text in (("mim", lambda: said), ("umim", lambda: stand_in("text", pieces))):
+            if name in wanted:
+                pixels = model.restored_patches(fuse(pieces, text()), restore)
+                terms[name] = masked.masked_image_loss(pixels, flat, covered, model.patch)
     # Images alone against texts alone.
     for_images = stand_in("text", seen)
     ours = model.contrasted(fuse(seen, for_images).pooled)
     theirs = model.contrasted(texts_alone.pooled[:size])
     groups = same_texts(ids, text_mask)
-    terms["itc"], found = ring_contrast.info_nce(
+    terms["itc"], measured = ring_contrast.info_nce(
         ours, theirs, 1 / system.contrast_temperature, groups=groups, valid=pairs
     )
+    metrics |= measured
     # Pairs: with gaps for masked language; whole, and with a hard text or a hard image, for matching.
-    others_text, others_image, known = hard_pairs(for_negatives, ours, theirs, groups, pairs, system)
-    beside = fuse(
-        stacked(seen, seen, seen, drawn(seen, others_image)), stacked(gapped, said, drawn(said, others_text), said)
-    )
-    match = jnp.repeat(jnp.array([True, False, False]), size)
-    valid = jnp.concatenate([pairs, pairs & known, pairs & known])
-    terms["itm"], matching = matching_loss(model.matched(beside.pooled[size:]), match, valid)
-    for name, encoded, k in (("mlm", beside, 0), ("umlm", texts_alone, 1)):
-        logits = model.restored_words(encoded.text[k * size : (k + 1) * size])
-        terms[name], restored = masked.masked_language_loss(logits, ids, gaps & pairs[:, None])
-        metrics[f"{name}_accuracy"] = restored["masked_token_accuracy"]
+    pictures, words = ([seen], [gapped]) if "mlm" in wanted else ([], [])
+    if "itm" in wanted:
+        texts_drawn, images_drawn, known = hard_pairs(for_negatives, ours, theirs, groups, pairs, system)
+        pictures += [seen, seen, drawn(seen, images_drawn)]
+        words += [said, drawn(said, texts_drawn), said]
+    beside = fuse(stacked(*pictures), stacked(*words)) if pictures else None
+    if "itm" in wanted:
+        match = jnp.repeat(jnp.array([True, False, False]), size)
+        valid = jnp.concatenate([pairs, pairs & known, pairs & known])
+        terms["itm"], measured = matching_loss(model.matched(beside.pooled[-3 * size :]), match, valid)
+        metrics |= measured
+    for name, encoded, rows in (("mlm", beside, slice(size)), ("umlm", texts_alone, slice(size, None))):
+        if name in wanted:
+            logits = model.restored_words(encoded.text[rows])
+            terms[name], measured = masked.masked_language_loss(logits, ids, gaps & pairs[:, None])
+            metrics[f"{name}_accuracy"] = measured["masked_token_accuracy"]
     # The prompts, in the space that both modalities share.
     if for_images.scores is not None:
-        scores, chosen = (
-            (for_images.scores, for_texts.scores[:size]),
+        chosen, asked = (
             (model.pool.text_prompts, model.pool.image_prompts),
+            (for_images.scores, for_texts.scores[:size]),
         )
-        prompts, measured = prompt_terms(*scores, chosen, temperature=model.pool.temperature, valid=pairs)
+        prompts, measured = prompt_terms(*asked, chosen, temperature=model.pool.temperature, valid=pairs)
         terms, metrics = terms | prompts, metrics | measured
-    return {name: terms[name] for name in terms if name in wanted}, metrics | found | matching
+    return {name: terms[name] for name in terms if name in wanted}, metrics
 
 
 def taught_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng: jax.Array, deterministic: bool):

@@ -36,7 +36,9 @@ def main() -> None:
         rows += len(segment)
     batches.close()
     width = spec.prompt_length + spec.response_length
-    print(f"{args.config}: {STEPS} batches of {config.batch}, rows of {width} positions, {real / sequences:.1f} tokens a sequence")
+    print(
+        f"{args.config}: {STEPS} batches of {config.batch}, rows of {width} positions, {real / sequences:.1f} tokens a sequence"
+    )
     print(f"{'':24}{'rows':>8}{'positions':>12}{'padding':>10}{'images encoded':>16}")
     for name, count in (("one sequence a row", sequences), ("packed by study", rows)):
         print(f"{name:24}{count:8,}{count * width:12,}{1 - real / (count * width):10.1%}{count * spec.views:16,}")

@@ -23,6 +23,15 @@ PADDED_SWIN = Swin(width=12, depths=(2, 2, 2, 2), heads=(3, 3, 6, 12), window=2)
 TEXT = TextEncoder(vocab=50, width=32, depth=3, heads=4, mlp=64, max_length=12)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compile_quickly():
+    """These tests compile much and compute little."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 def random_weights(module):
     """Weights of a size that makes every part matter."""
     rng = torch.Generator().manual_seed(0)

@@ -155,7 +155,8 @@ def _write(parts: Run, params: Any, task: Task, study: Record) -> str:
     method = make_method(entry.get("method", {"name": "greedy"}), "evals.method")
     length = parts.spec.response_length
     allowed = task.grammar(parts.space, length)
-    step = jax.jit(lambda p, b: parts.system.generate(p, b, jax.random.key(0), method, length, allowed))
+    system = parts.system_for(task)
+    step = jax.jit(lambda p, b: system.generate(p, b, jax.random.key(0), method, length, allowed))
     return task.read(np.asarray(step(params, batch))[0], parts.space) or ""
 
 

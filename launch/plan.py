@@ -107,6 +107,8 @@ def show(plans: list[Plan]) -> None:
         print(
             f"{kind}: {row['count']} of {row['gib']:.3f} GiB together, {row['seconds'] * 1e3:.2f} ms at full bandwidth"
         )
+    if best.unknown:
+        print(f"{best.unknown} runs of hand-written kernels have no estimate: a step takes longer than this")
     print(
         f"FLOPs of a chip with every loop counted once: {best.counted_once:.4g} by ours (products only), "
         f"{best.compiler_flops:.4g} by the compiler; recomputation makes {best.hardware_flops / best.flops:.2f} of the model's"

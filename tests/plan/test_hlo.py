@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from unimedvlp.plan.collectives import BETWEEN_SLICES, Collective, collectives
-from unimedvlp.plan.estimate import estimated_cycles
+from unimedvlp.plan.estimate import estimated_cycles, kernels_without_estimate
 from unimedvlp.plan.hardware import parse
 from unimedvlp.plan.hlo import Program, size
 
@@ -29,6 +29,7 @@ TPU = """HloModule jit_step, is_scheduled=true
   %start = (bf16[1,2048,64]{1,2,0}, bf16[1,2048,512]{1,2,0}) fusion(%w), kind=kCustom, calls=%fused_computation.5
   %done = bf16[1,2048,512]{1,2,0} fusion(%start), kind=kCustom, calls=%fused_computation.5
   %fusion.1 = bf16[32,197,768]{2,1,0:T(8,128)(2,1)S(1)} fusion(%done), kind=kOutput, calls=%fused, backend_config={"window_config":{"estimated_cycles":"1000","iteration_bounds":["1"]}}
+  %splash = bf16[64,2048]{1,0} custom-call(%fusion.1), custom_call_target="tpu_custom_call"
   %fusion.2 = bf16[64,2048]{1,0} fusion(%fusion.1), kind=kCustom, calls=%all-reduce-scatter.5
 }
 
@@ -55,6 +56,10 @@ def test_sizes_of_shapes():
 
 def test_cycles_of_a_loop_count_with_its_length():
     assert estimated_cycles(Program.parse(TPU)) == 12 * 1000 + 7
+
+
+def test_kernels_of_which_the_compiler_knows_nothing_are_counted():
+    assert kernels_without_estimate(Program.parse(TPU)) == 12
 
 
 def test_collectives_by_kind_bytes_members_and_times():

@@ -35,7 +35,8 @@ class Plan:
 
     `compute_s` sums the compiler's cycles; `collective_s` is the least time of the communication. A step takes `step_s` if
     they overlap fully, and `compute_s + collective_s` if not at all. `compiler_flops` is the compiler's own count per chip,
-    in which every loop counts once, and `counted_once` ours of the same. `memory` is GiB a chip by class.
+    in which every loop counts once, and `counted_once` ours of the same. `memory` is GiB a chip by class. `unknown` counts
+    the runs of hand-written kernels (Pallas), for which the compiler has no cycles: with any, `compute_s` is too small.
     """
 
     topology: Topology
@@ -49,6 +50,7 @@ class Plan:
     collective_s: float
     memory: dict[str, float]
     collectives: list[Collective]
+    unknown: int = 0
 
     @property
     def step_s(self) -> float:
@@ -87,6 +89,7 @@ class Plan:
             "mfu": self.mfu(self.step_s),
             "mfu_no_overlap": self.mfu(whole),
             "collectives": self.by_kind(),
+            "kernels_without_estimate": self.unknown,
         }
 
 
@@ -120,12 +123,19 @@ def estimate(step: Any, state: TrainState, batch: Any, topology: Topology, mesh:
         collective_s=sum(each.seconds(topology) for each in moves),
         memory=memory(compiled.memory_analysis(), state, batch, chip.devices),
         collectives=moves,
+        unknown=kernels_without_estimate(program),
     )
 
 
 def estimated_cycles(program: Program) -> int:
     """The compiler's cycles of all instructions, loops with their lengths; asynchronous copies cost nothing there."""
     return sum(run.times * int(run.instruction.attribute("estimated_cycles") or 0) for run in program.runs())
+
+
+def kernels_without_estimate(program: Program) -> int:
+    """Runs of hand-written kernels that carry no cycles."""
+    kernels = (run for run in program.runs() if 'custom_call_target="tpu_custom_call"' in run.instruction.rest)
+    return sum(run.times for run in kernels if not run.instruction.attribute("estimated_cycles"))
 
 
 def memory(stats: Any, state: TrainState, batch: Any, devices: int = 1) -> dict[str, float]:

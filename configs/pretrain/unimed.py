@@ -119,7 +119,7 @@ def model(tiny: bool) -> dict:
             "dtype": "float32",
         }
     return {
-        "backbone": {"name": "swin", "width": 96, "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 24), "window": 8, "drop_path": 0.3},
+        "backbone": {"name": "swin", "width": 96, "depths": (2, 2, 6, 2), "heads": (3, 6, 12, 24), "window": 8, "drop_path": 0.3, "remat": "dots"},
         "width": 512,
         "heads": 8,
         "mlp": 2048,

@@ -192,9 +192,8 @@ def test_wrong_configs_are_named():
         ({"backbone": {"name": "resnet"}}, "backbone.name 'resnet'"),
         ({"composed": False, "decomposed": False}, "both off"),
     ):
-        system = unimed_case.build(model=model)
         with pytest.raises(UserError, match=message):
-            jax.eval_shape(lambda key, system=system: system.init(key, BATCH), KEY)
+            jax.eval_shape(lambda key, model=model: unimed_case.build(model=model).init(key, BATCH), KEY)
     system = unimed_case.build(model={"composed": False})
     with pytest.raises(UserError, match="without the composed decoder"):
         system.first_logits({}, BATCH)

@@ -13,34 +13,28 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from unimedvlp import config as configs
 from unimedvlp.errors import UserError
-from unimedvlp.models.backbone import Backbone
 from unimedvlp.models.composed_decoder import ComposedDecoder
-from unimedvlp.models.conv_pyramid import ConvPyramid
 from unimedvlp.models.decomposed_decoder import Decoded, DecomposedDecoder
 from unimedvlp.models.layers import EMBEDDING, dense, layer_norm, named, token_table
 from unimedvlp.models.pixel_decoder import PixelDecoder
-from unimedvlp.models.swin import Swin
 from unimedvlp.models.teacher_forcing import response_logits
 from unimedvlp.models.text_encoder import TextEncoder
-from unimedvlp.models.vit_pyramid import ViTPyramid
 
-BACKBONES = {"swin": Swin, "vit": ViTPyramid, "conv": ConvPyramid}
 MEMORIES = ("both", "image", "queries")
 Batch = Mapping[str, jax.Array]
 Memory = tuple[jax.Array, jax.Array]
 
 
 class Coupled(nn.Module):
-    """`width` is shared by all but the backbone, whose fields are in `backbone`; depths are layers, lengths tokens.
+    """`encoder` is a `Backbone`, made with parent=None; `width` is that of all else; depths are layers, lengths tokens.
 
     `memory` says what the composed decoder sees: "image", "queries" or "both"; with `detach` no gradient flows from it into
     the queries. `composed` and `decomposed` False leave that decoder out.
     """
 
     vocab: int
-    backbone: Mapping[str, Any]
+    encoder: nn.Module
     channels: int = 3
     width: int = 512
     heads: int = 8
@@ -70,7 +64,6 @@ class Coupled(nn.Module):
         if self.memory == "queries" and not self.decomposed:
             raise UserError("system.model.memory 'queries' needs the decomposed decoder")
         sizes = {"width": self.width, "heads": self.heads, "mlp": self.mlp, "dtype": self.dtype, "remat": self.remat}
-        self.encoder = build_backbone(self.backbone, self.dtype)
         self.pixels = PixelDecoder(depth=self.pixel_depth, **sizes)
         self.table = token_table(self.vocab, self.width, self.dtype)
         self.text = TextEncoder(self.vocab, depth=self.text_depth, max_length=self.max_text, table=self.table, **sizes)
@@ -144,12 +137,3 @@ class Coupled(nn.Module):
     def extend(self, ids, mask, cache):
         """The composed decoder's `extend`."""
         return self.words.extend(ids, mask, cache)
-
-
-def build_backbone(options: Mapping[str, Any], dtype: Any) -> Backbone:
-    """The backbone that `name` in `options` names; the other keys are its fields. UserError for an unknown name or field."""
-    options = dict(options)
-    name = options.pop("name", "")
-    if name not in BACKBONES:
-        raise UserError(f"system.model.backbone.name {name!r} is unknown: use one of {tuple(BACKBONES)}")
-    return configs.build(BACKBONES[name], options, "system.model.backbone", dtype=dtype)

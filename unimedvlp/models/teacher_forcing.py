@@ -7,7 +7,6 @@ import jax.numpy as jnp
 
 from unimedvlp.models.composed_decoder import ComposedDecoder
 
-
 PAD_ID = 0  # as in the vocabulary
 
 

@@ -21,9 +21,13 @@ import numpy as np
 
 from unimedvlp import config as configs
 from unimedvlp.errors import UserError
+from unimedvlp.models.backbone import Backbone
+from unimedvlp.models.conv_pyramid import ConvPyramid
 from unimedvlp.models.coupled import Coupled
 from unimedvlp.models.generate import Grammar, Method, generate
 from unimedvlp.models.query_heads import logit
+from unimedvlp.models.swin import Swin
+from unimedvlp.models.vit_pyramid import ViTPyramid
 from unimedvlp.objectives import boxes, consistency, perturb
 from unimedvlp.objectives.contrast import info_nce, unit
 from unimedvlp.objectives.coupling import box_places, coupling_loss
@@ -36,6 +40,7 @@ from unimedvlp.systems.base import Batch, Metrics, Params, Regions
 from unimedvlp.tokens.space import TokenSpace
 from unimedvlp.tokens.vocabulary import COORDINATE_BINS, COORDINATE_START
 
+BACKBONES = {"swin": Swin, "vit": ViTPyramid, "conv": ConvPyramid}
 UNSUPERVISED = ("masked_image", "consistency", "contrast", "none")
 WEIGHTS = SET_WEIGHTS | {
     "proposals": 1.0, "labels": 2.0, "tokens": 2.0, "coupling": 0.5, "masked_image": 1.0, "consistency": 1.0, "contrast": 1.0,
@@ -315,11 +320,20 @@ def from_config(options: Mapping[str, Any], space: TokenSpace, image_size: int, 
     sizes = dict(options.pop("model", {}))
     if "dtype" in sizes:
         sizes["dtype"] = jnp.dtype(sizes["dtype"])
-    sizes["backbone"] = dict(sizes["backbone"])
-    model = configs.build(Coupled, sizes, "system.model", vocab=space.vocabulary.size)
+    encoder = build_backbone(sizes.pop("backbone", {}), sizes.get("dtype", jnp.float32))
+    model = configs.build(Coupled, sizes, "system.model", vocab=space.vocabulary.size, encoder=encoder)
     classes = space.vocabulary.classes
     names, mask = space.encode_names([*classes, "nothing"])
     labels = [classes.index(name) for name in options.pop("labels", ()) if space.vocabulary.class_id(name)]
     fixed = {"model": model, "names": names, "names_mask": mask, "labels": np.array(labels, int)}
     options["weights"] = dict(options.get("weights", {}))
     return configs.build(UniMed, options, "system", **fixed)
+
+
+def build_backbone(options: Mapping[str, Any], dtype: Any) -> Backbone:
+    """The backbone that `name` in `options` names; the other keys are its fields. UserError for an unknown name or field."""
+    options = dict(options)
+    name = options.pop("name", "")
+    if name not in BACKBONES:
+        raise UserError(f"system.model.backbone.name {name!r} is unknown: use one of {tuple(BACKBONES)}")
+    return configs.build(BACKBONES[name], options, "system.model.backbone", dtype=dtype, parent=None)

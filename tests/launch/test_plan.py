@@ -13,6 +13,7 @@ from unimedvlp import config as configs
 from unimedvlp.errors import UserError
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.plan import estimate, gpu, tpu
+from unimedvlp.plan.collectives import Collective
 from unimedvlp.plan.hardware import parse
 
 CONFIG = str(Path(__file__).parents[2] / "configs/pretrain/baseline_synthetic.py")
@@ -65,6 +66,50 @@ def test_memory_by_class():
     assert found["parameters"] == pytest.approx(weights)
     assert found["optimizer"] == pytest.approx(3 * weights, rel=0.05)  # two moments and the average
     assert found["peak"] == 1 == pytest.approx(sum(found.values()) - found["peak"])
+
+
+def planner(room, fast):
+    """In place of the compiler: a batch fits up to `room` rows a chip; the mesh `fast` takes half the time."""
+
+    def planner(config, topology, spec):
+        def make(size):
+            if size > room * topology.chips:
+                raise estimate.DoesNotFit(size / topology.chips, room)
+            seconds = 1.0 if spec == fast else 2.0
+            kinds = [Collective("all-reduce", 10**9, topology.chips, 3)]
+            peak = {"parameters": 1.0, "peak": 2.0}
+            return estimate.Plan(topology, spec, size, 1e15, 1.1e15, 1e12, 1e12, seconds, 0.1, peak, kinds)
+
+        return make
+
+    return planner
+
+
+def test_meshes_are_compared_best_first(monkeypatch, capsys):
+    monkeypatch.setattr(plan, "_planner", planner(100, {"data": 2, "fsdp": 2}))
+    arguments = ["--config", CONFIG, "--topology", "v5e:2x2", "--mesh", "data=4", "--mesh", "data=2,fsdp=2"]
+    assert plan.main([*arguments, "--json"]) == 0
+    plans = json.loads(capsys.readouterr().out)["plans"]
+    assert [each["mesh"] for each in plans] == [{"data": 2, "fsdp": 2}, {"data": 4}]
+    assert plans[0]["mfu"] == pytest.approx(1e15 / (4 * 197e12))
+    assert plans[0]["mfu_no_overlap"] == pytest.approx(plans[0]["mfu"] / 1.1)
+    assert plan.main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("data=2 fsdp=2") < shown.index("data=4") and "all-reduce: 3 of 2.794 GiB" in shown
+
+
+def test_what_does_not_fit_names_what_does(monkeypatch, capsys):
+    monkeypatch.setattr(plan, "_planner", planner(100, None))
+    arguments = ["--config", CONFIG, "--topology", "v5e:2x2", "--batch-per-chip"]
+    assert plan.main([*arguments, "300"]) == 2
+    assert (
+        "needs 300.00 GiB a chip, 100.00 GiB are there; --batch-per-chip 75 fits (2.00 GiB)" in capsys.readouterr().err
+    )
+    assert plan.main([*arguments, "100", "--largest", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["global_batch"] in range(4 * 88, 4 * 101)
+    monkeypatch.setattr(plan, "_planner", planner(0, None))
+    assert plan.main([*arguments, "8"]) == 2
+    assert "no smaller batch fits either" in capsys.readouterr().err
 
 
 def test_steps_are_timed_from_ones():

@@ -18,7 +18,8 @@ def warm_start(state: TrainState, workdir: Path | str) -> TrainState:
 
     Parameters that the other model lacks, or has in another shape, stay as they are. Raises UserError if nothing fits.
     """
-    trained = trees.flat(load_params(workdir, "best" if (Path(workdir) / "best").is_dir() else "newest"))
+    chosen = any(entry.name.isdigit() for entry in Path(workdir).glob("best/*"))
+    trained = trees.flat(load_params(workdir, "best" if chosen else "newest"))
     taken = 0
 
     def replaced(tree: dict) -> dict:

@@ -57,39 +57,29 @@ def rouge_l_values(predictions: Sequence[str], references: Sequence[Sequence[str
 def cider_values(predictions: Sequence[str], references: Sequence[Sequence[str]], sigma: float = 6.0) -> np.ndarray:
     """float64 [N], each in 0..10; an empty prediction scores 0."""
     pairs = list(_pairs(predictions, references))
-    similarity = Similarity([texts for _, texts in pairs], sigma)
-    return np.array([np.mean([similarity(prediction, text) for text in texts]) for prediction, texts in pairs])
+    frequency = Counter(gram for _, texts in pairs for gram in set().union(*map(_ngrams, texts)))
+    log_samples = math.log(len(pairs))
 
+    @functools.cache
+    def vector(text: str) -> tuple[dict[tuple[str, ...], float], np.ndarray, int]:
+        """TF-IDF of every n-gram, the norm of each order, and the length counted in bigrams."""
+        counts = _ngrams(text)
+        weights = {gram: n * (log_samples - math.log(max(1, frequency[gram]))) for gram, n in counts.items()}
+        squares = np.zeros(ORDERS)
+        for gram, weight in weights.items():
+            squares[len(gram) - 1] += weight**2
+        return weights, np.sqrt(squares), sum(n for gram, n in counts.items() if len(gram) == 2)
 
-class Similarity:
-    """CIDEr of one text against one reference, 0 to 10, with the document frequencies of `documents` (lists of texts)."""
-
-    def __init__(self, documents: Sequence[Sequence[str]], sigma: float = 6.0):
-        self._frequency = Counter(gram for texts in documents for gram in set().union(*map(_ngrams, texts)))
-        self._log_documents, self._sigma = math.log(len(documents)), sigma
-        self._vectors: dict[str, tuple[dict[tuple[str, ...], float], np.ndarray, int]] = {}
-
-    def __call__(self, prediction: str, text: str) -> float:
-        """The similarity; it is not symmetric, since the prediction's counts are clipped."""
-        (ours, our_norm, our_length), (theirs, their_norm, their_length) = self._vector(prediction), self._vector(text)
+    def similarity(prediction: str, text: str) -> float:
+        (ours, our_norm, our_length), (theirs, their_norm, their_length) = vector(prediction), vector(text)
         dots = [0.0] * ORDERS
         for gram in ours.keys() & theirs.keys():
             dots[len(gram) - 1] += min(ours[gram], theirs[gram]) * theirs[gram]
         norms = our_norm * their_norm
         cosine = np.divide(dots, norms, out=np.zeros(ORDERS), where=norms > 0)
-        return 10 * cosine.mean() * math.exp(-((our_length - their_length) ** 2) / (2 * self._sigma**2))
+        return cosine.mean() * math.exp(-((our_length - their_length) ** 2) / (2 * sigma**2))
 
-    def _vector(self, text: str) -> tuple[dict[tuple[str, ...], float], np.ndarray, int]:
-        """TF-IDF of every n-gram, the norm of each order, and the length counted in bigrams."""
-        if text not in self._vectors:
-            counts = _ngrams(text)
-            weights = {n: c * (self._log_documents - math.log(max(1, self._frequency[n]))) for n, c in counts.items()}
-            squares = np.zeros(ORDERS)
-            for gram, weight in weights.items():
-                squares[len(gram) - 1] += weight**2
-            bigrams = sum(count for gram, count in counts.items() if len(gram) == 2)
-            self._vectors[text] = (weights, np.sqrt(squares), bigrams)
-        return self._vectors[text]
+    return np.array([10 * np.mean([similarity(prediction, text) for text in texts]) for prediction, texts in pairs])
 
 
 def _bleu_score(sums: np.ndarray) -> dict[str, np.ndarray]:

@@ -233,4 +233,5 @@ def _global_shapes(batch: dict[str, np.ndarray], mesh: Mesh, accumulate: int) ->
             f"batch: {size} samples do not divide into {ways} equal parts (the mesh's {', '.join(BATCH_AXES)} "
             f"times accumulate={accumulate}); the nearest batch size is {max(ways, size // ways * ways)}"
         )
-    return {name: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype) for name, x in batch.items()}
+    dtype = jax.dtypes.canonicalize_dtype  # 64-bit integers become 32-bit ones on the devices
+    return {name: jax.ShapeDtypeStruct((size, *x.shape[1:]), dtype(x.dtype)) for name, x in batch.items()}

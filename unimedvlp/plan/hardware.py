@@ -1,8 +1,8 @@
 """TPU chips and topologies: what a plan has to know about them.
 
-Sources, read in 2026: the system pages of https://cloud.google.com/tpu/docs (peak, HBM, interconnect, which sides of a slice
-close to a ring) and, for the bandwidth of one link, "How to scale your model" (https://jax-ml.github.io/scaling-book/tpus).
-The clock is peak / (FLOPs a cycle of the matrix units); the compiler's cycles of large matrix products agree with it to 4 %.
+To be compared with: the system pages of https://cloud.google.com/tpu/docs (peak, HBM, which sides close to a ring) and "How to
+scale your model" (https://jax-ml.github.io/scaling-book/tpus, bandwidths). `dcn` is our estimate of a chip's share. The clock is
+peak / (FLOPs a cycle of the matrix units); the compiler's cycles of a 4096-square product come to 87 % (v6e) to 97 % (v5e) of that.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Question:
     topic: str = ""  # the source's own question type, such as "presence" or "plane"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """A study, or a sample of any other kind, with whatever its source says about it."""
 
@@ -63,6 +63,10 @@ class Record:
     licence: str = ""
     image_codes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))  # int [n]
     mask_codes: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))  # int [masks * m]
+
+    def __eq__(self, other: object) -> bool:
+        names = [field.name for field in dataclasses.fields(self)]
+        return isinstance(other, Record) and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in names)
 
     @property
     def patient(self) -> str:

@@ -107,7 +107,11 @@ def test_order_of_learned_queries_does_not_matter(decoder):
     if "boxes" not in params["params"]:
         pytest.skip("selected queries have no order of their own")
     order = np.array([2, 0, 3, 1])
-    turned = {**params["params"], "latent": params["params"]["latent"][order], "boxes": params["params"]["boxes"][order]}
+    turned = {
+        **params["params"],
+        "latent": params["params"]["latent"][order],
+        "boxes": params["params"]["boxes"][order],
+    }
     one, other = apply(params, **given), apply({"params": turned}, **given)
     np.testing.assert_allclose(other.latent["class"], one.latent["class"][:, :, order], atol=1e-4)
     np.testing.assert_allclose(other.image, one.image, atol=1e-4)
@@ -137,4 +141,6 @@ def test_a_query_looks_only_where_its_mask_was(decoder):
 def test_refined_global_is_a_convex_sum_of_the_queries():
     latent = jnp.array([[[1.0, 0.0], [0.0, 2.0]]])
     weight = np.exp([1.0, 0.0]) / np.exp([1.0, 0.0]).sum()
-    np.testing.assert_allclose(refined_global(jnp.array([[[3.0, 0.0]]]), latent)[0], [weight[0], 2 * weight[1]], rtol=1e-6)
+    np.testing.assert_allclose(
+        refined_global(jnp.array([[[3.0, 0.0]]]), latent)[0], [weight[0], 2 * weight[1]], rtol=1e-6
+    )

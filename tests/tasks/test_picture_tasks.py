@@ -16,7 +16,12 @@ IMAGE = b"\x89PNG\r\n\x1a\n"
 CODES = np.random.default_rng(0).integers(0, v.IMAGE_CODES, (6, 16))
 RECORDS = [
     Record(
-        f"s{i}", images=(IMAGE,), views=("frontal",), modality="xray", findings=f"Lung of patient {10 + i}.", image_codes=codes
+        f"s{i}",
+        images=(IMAGE,),
+        views=("frontal",),
+        modality="xray",
+        findings=f"Lung of patient {10 + i}.",
+        image_codes=codes,
     )
     for i, codes in enumerate(CODES)
 ]

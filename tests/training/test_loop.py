@@ -143,6 +143,8 @@ def test_the_clock_can_ask_for_a_checkpoint(tmp_path):
 
 
 def test_ctrl_c_saves(tmp_path, capsys):
+    before = signal.getsignal(signal.SIGINT)
+
     def batches(step):
         if step == 6:
             signal.raise_signal(signal.SIGINT)
@@ -152,7 +154,7 @@ def test_ctrl_c_saves(tmp_path, capsys):
         run(tmp_path, batches=batches)
     assert stopped.value.code == 0
     assert f"saved step {latest(tmp_path)}" in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):

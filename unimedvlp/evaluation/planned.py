@@ -29,7 +29,9 @@ from unimedvlp.tokens.vocabulary import PAD, SEP
 
 FILE = "plan.json"
 LEAST = 8  # positive validation studies that a threshold is chosen from; rarer findings are never planned
-STRENGTH = 3.0  # of the guidance by the plan: F1 of what is written, on IU X-Ray's validation split, .03, .06, .09 for 1, 2, 3
+STRENGTH = (
+    3.0  # of the guidance by the plan: F1 of what is written, on IU X-Ray's validation split, .03, .06, .09 for 1, 2, 3
+)
 
 
 @dataclasses.dataclass(frozen=True)

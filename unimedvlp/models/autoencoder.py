@@ -12,6 +12,7 @@ from unimedvlp.errors import UserError
 from unimedvlp.models import fsq
 from unimedvlp.models.layers import KERNEL, dense, layer_norm, named
 from unimedvlp.models.vit import PatchStem
+from unimedvlp.parallel.operations import Conv
 
 PATCH = 4  # pixels that the first layer takes at once
 _FINE = 16  # channels of a pixel before the last layer
@@ -96,6 +97,6 @@ def unfold(x: jax.Array, times: int) -> jax.Array:
     return tiles.reshape(b, h * times, w * times, d // times**2)
 
 
-def _conv(features: int, size: int, dtype: Any, strides: int = 1) -> nn.Conv:
+def _conv(features: int, size: int, dtype: Any, strides: int = 1) -> Conv:
     kernel = named(KERNEL, None, None, None, None)
-    return nn.Conv(features, (size, size), strides, dtype=dtype, kernel_init=kernel)
+    return Conv(features, (size, size), strides, dtype=dtype, kernel_init=kernel)

@@ -10,14 +10,15 @@ import jax.numpy as jnp
 
 from unimedvlp.models.backbone import check_size
 from unimedvlp.models.layers import named
+from unimedvlp.parallel.operations import Conv
 
 HE = nn.initializers.he_normal()
 
 
-def conv(features: int, size: int, dtype: Any, stride: int = 1, name: str | None = None) -> nn.Conv:
+def conv(features: int, size: int, dtype: Any, stride: int = 1, name: str | None = None) -> Conv:
     """A convolution `size` x `size` without bias, SAME padding; its outputs carry the axis "embed"."""
     kernel = named(HE, None, None, None, "embed")
-    return nn.Conv(features, (size, size), stride, use_bias=False, dtype=dtype, kernel_init=kernel, name=name)
+    return Conv(features, (size, size), stride, use_bias=False, dtype=dtype, kernel_init=kernel, name=name)
 
 
 def group_norm(dtype: Any, group: int = 16, name: str | None = None) -> nn.GroupNorm:

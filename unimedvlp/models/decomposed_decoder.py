@@ -20,6 +20,7 @@ from unimedvlp.models.layers import EMBEDDING, Mlp, MultiHeadAttention, constrai
 from unimedvlp.models.places import grid_points, sine_code
 from unimedvlp.models.query_heads import QueryHeads
 from unimedvlp.models.stack import REMAT
+from unimedvlp.parallel.operations import pick
 
 Arrays = Mapping[str, jax.Array]
 
@@ -156,9 +157,8 @@ class DecomposedDecoder(nn.Module):
         found = QueryHeads(self.width, False, self.scale, self.dtype, name="proposal_heads")(tokens, reference, names)
         something = -jax.nn.log_softmax(found["class"])[..., -1]
         _, best = jax.lax.top_k(jax.lax.stop_gradient(something), self.queries)
-        take = lambda x: jnp.take_along_axis(x, best[..., None], axis=1)  # noqa: E731
-        boxes = jax.lax.stop_gradient(take(found["box"]))
-        return take(tokens) + learned.astype(self.dtype), boxes, jax.tree.map(lambda x: x[None], found)
+        boxes = jax.lax.stop_gradient(pick(found["box"], best))
+        return pick(tokens, best) + learned.astype(self.dtype), boxes, jax.tree.map(lambda x: x[None], found)
 
 
 def refined_global(image: jax.Array, latent: jax.Array) -> jax.Array:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from unimedvlp.models.layers import EMBEDDING, dense, last_layer, named
 from unimedvlp.models.stack import Block, Stack
 from unimedvlp.models.vit import sincos_positions
+from unimedvlp.parallel.operations import pick
 
 
 class PatchDecoder(nn.Module):
@@ -31,7 +32,7 @@ class PatchDecoder(nn.Module):
         mask = self.param("mask_token", named(EMBEDDING, None), (self.width,)).astype(x.dtype)
         hidden = restore.shape[1] - x.shape[1]
         x = jnp.concatenate([x, jnp.broadcast_to(mask, (x.shape[0], hidden, self.width))], axis=1)
-        x = jnp.take_along_axis(x, restore[..., None], axis=1)
+        x = pick(x, restore)
         x = x + sincos_positions(self.grid, self.width).astype(x.dtype)
         options = {"dtype": self.dtype, "implementation": self.implementation, "parent": None}
         x = Stack(Block(self.width, self.heads, 4 * self.width, **options), self.depth, name="layers")(x)

@@ -17,6 +17,7 @@ from unimedvlp.models.layers import EMBEDDING, dense, named
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.prompt_pool import PromptPool
 from unimedvlp.models.text_encoder import TextEncoder
+from unimedvlp.parallel.operations import pick
 
 
 class Half(NamedTuple):
@@ -90,7 +91,7 @@ class PromptedEncoder(nn.Module):
         """Images through their encoder; of each view only the patches `keep` int32 `[B * V, n]`, if given."""
         patches = self.image.encoder.embed(self.image.pixels(image))
         if keep is not None:
-            patches = jnp.take_along_axis(patches, keep[..., None], axis=1)
+            patches = pick(patches, keep)
         tokens, mask = self.image.place(self.image.encoder.encode(patches, deterministic=deterministic), view_mask)
         embeddings = patches.reshape(len(image), -1, patches.shape[-1])
         return Half(tokens, mask, embeddings, jnp.repeat(view_mask, patches.shape[1], axis=1))
@@ -137,7 +138,7 @@ def _completed(half: Half, other: Half) -> Half:
 
 def _first(tokens: jax.Array, mask: jax.Array) -> jax.Array:
     """The first token `[B, D]` of each row that exists."""
-    return jnp.take_along_axis(tokens, jnp.argmax(mask, axis=1)[:, None, None], axis=1)[:, 0]
+    return pick(tokens, jnp.argmax(mask, axis=1)[:, None])[:, 0]
 
 
 def drawn(half: Half, index: jax.Array) -> Half:

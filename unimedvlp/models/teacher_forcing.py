@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from unimedvlp.models.composed_decoder import ComposedDecoder
+from unimedvlp.parallel.operations import pick
 
 PAD_ID = 0  # as in the vocabulary
 
@@ -27,5 +28,5 @@ def response_logits(
     segment = batch["segment"][:, :-1] if "segment" in batch else None
     hidden = decoder.hidden(ids, mask, *memory, segment_ids=segment, deterministic=deterministic)
     last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
-    first = jnp.take_along_axis(hidden, last[:, None, None], axis=1)
+    first = pick(hidden, last[:, None])
     return decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))

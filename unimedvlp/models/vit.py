@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from unimedvlp.errors import UserError
 from unimedvlp.models.layers import EMBEDDING, KERNEL, dense, layer_norm, named
 from unimedvlp.models.stack import Block, Stack
+from unimedvlp.parallel.operations import Conv
 
 
 class PatchStem(nn.Module):
@@ -44,7 +45,7 @@ class ConvStem(nn.Module):
             raise UserError(f"patch {self.patch} does not suit stem 'conv': use a power of two")
         x = image
         for step in reversed(range(steps)):
-            x = nn.Conv(
+            x = Conv(
                 max(self.width >> step, 8),
                 (3, 3),
                 strides=2,
@@ -81,9 +82,9 @@ class ResidualStem(nn.Module):
             x = nn.relu(self._conv(width, 1, 2)(x) + y)
         return dense(self.width, (None, "embed"), self.dtype, "project")(x)
 
-    def _conv(self, width: int, size: int, stride: int) -> nn.Conv:
+    def _conv(self, width: int, size: int, stride: int) -> Conv:
         init = named(nn.initializers.he_normal(), None, None, None, None)
-        return nn.Conv(width, (size, size), stride, use_bias=False, dtype=self.dtype, kernel_init=init)
+        return Conv(width, (size, size), stride, use_bias=False, dtype=self.dtype, kernel_init=init)
 
     def _norm(self, x: jax.Array) -> jax.Array:
         return nn.GroupNorm(num_groups=8, dtype=self.dtype)(x)

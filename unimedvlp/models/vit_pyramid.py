@@ -12,6 +12,7 @@ from unimedvlp.errors import UserError
 from unimedvlp.models.backbone import STRIDES, check_size
 from unimedvlp.models.layers import KERNEL, layer_norm, named
 from unimedvlp.models.vit import ViT
+from unimedvlp.parallel.operations import Conv, ConvTranspose
 
 
 class ViTPyramid(nn.Module):
@@ -64,18 +65,18 @@ class ViTPyramid(nn.Module):
         scale = self.patch
         while scale > stride:
             scale //= 2
-            x = self._conv(nn.ConvTranspose, x.shape[-1] // 2, 2, f"up_{stride}_{scale}", strides=(2, 2))(x)
+            x = self._conv(ConvTranspose, x.shape[-1] // 2, 2, f"up_{stride}_{scale}", strides=(2, 2))(x)
             x = nn.gelu(self._norm(f"up_{stride}_{scale}_norm")(x), approximate=False) if scale > stride else x
         while scale < stride:
             scale *= 2
             x = nn.max_pool(x, (2, 2), (2, 2))
         for name, size in (("mix", 1), ("out", 3)):
-            x = self._norm(f"{name}_{stride}_norm")(self._conv(nn.Conv, self.pyramid, size, f"{name}_{stride}")(x))
+            x = self._norm(f"{name}_{stride}_norm")(self._conv(Conv, self.pyramid, size, f"{name}_{stride}")(x))
         return x
 
     def _conv(self, kind: type, features: int, size: int, name: str, **kwargs: Any) -> nn.Module:
         init = named(KERNEL, None, None, None, None)
-        bias = kind is nn.ConvTranspose  # the others have a LayerNorm behind them
+        bias = kind is ConvTranspose  # the others have a LayerNorm behind them
         return kind(features, (size, size), use_bias=bias, dtype=self.dtype, kernel_init=init, name=name, **kwargs)
 
     def _norm(self, name: str) -> nn.LayerNorm:

@@ -7,7 +7,6 @@ reconstruction.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ import optax
 from unimedvlp.objectives import boxes, masks
 from unimedvlp.objectives.assignment import assign
 from unimedvlp.objectives.reduce import masked_mean
+from unimedvlp.parallel.operations import pick
 
 Arrays = Mapping[str, jax.Array]
 
@@ -80,7 +80,7 @@ def _losses(
     real = targets["object_mask"]
     terms = {"class": _class_loss(predicted["class"], matched, targets)}
     if "mask" in predicted:
-        logits = _of_objects(predicted["mask"], matched)
+        logits = pick(predicted["mask"], matched)
         places = masks.uncertain_points(rng, logits, points)
         truth = masks.sample_points(targets["mask"][:, :, None], places)[:, :, 0]
         at_points = masks.sample_points(logits[:, :, None], places)[:, :, 0]
@@ -89,7 +89,7 @@ def _losses(
         terms["dice"] = masked_mean(masks.dice(jax.nn.sigmoid(at_points), truth), known)
         terms["projection"] = masked_mean(masks.projection(logits, targets["box"]), real & ~targets["has_mask"])
     if "box" in predicted:
-        pair = _of_objects(predicted["box"], matched).astype(jnp.float32), targets["box"]
+        pair = pick(predicted["box"], matched).astype(jnp.float32), targets["box"]
         terms["l1"] = masked_mean(boxes.l1(*pair), real)
         terms["giou"] = masked_mean(1 - boxes.giou(*pair), real)
     return terms
@@ -105,9 +105,3 @@ def _class_loss(logits: jax.Array, matched: jax.Array, targets: Arrays) -> jax.A
         weight *= targets["annotated"][:, None]
     losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels)
     return masked_mean(losses, weight)
-
-
-def _of_objects(predicted: Any, matched: jax.Array) -> jax.Array:
-    """The predictions `[B, K, ...]` of the matched queries; the last query's for padded objects."""
-    index = matched.reshape(*matched.shape, *(1,) * (predicted.ndim - 2))
-    return jnp.take_along_axis(predicted, index, axis=1, mode="clip")

@@ -36,6 +36,7 @@ from unimedvlp.objectives.detection import set_criterion
 from unimedvlp.objectives.labels import finding_loss
 from unimedvlp.objectives.masked import masked_pixel_loss, random_blocks
 from unimedvlp.objectives.tokens import token_loss, weigh
+from unimedvlp.parallel.operations import pick
 from unimedvlp.systems.base import Batch, Metrics, Params, Regions
 from unimedvlp.tokens.space import TokenSpace
 from unimedvlp.tokens.vocabulary import COORDINATE_BINS, COORDINATE_START
@@ -302,8 +303,8 @@ def agreement(logits: jax.Array, predicted: jax.Array, matched: jax.Array, batch
     places, there = box_places(batch["target"], batch["boxes"], batch["object_mask"], COORDINATE_START, COORDINATE_BINS)
     at = (places[..., None] + jnp.arange(4)).reshape(places.shape[0], -1)
     coordinates = logits[..., COORDINATE_START : COORDINATE_START + COORDINATE_BINS]
-    coordinates = jnp.take_along_axis(coordinates, at[..., None], axis=1).reshape(*places.shape, 4, COORDINATE_BINS)
-    own = jnp.take_along_axis(predicted, matched[..., None], axis=1, mode="clip")
+    coordinates = pick(coordinates, at).reshape(*places.shape, 4, COORDINATE_BINS)
+    own = pick(predicted, matched)
     return coupling_loss(coordinates, own, there)
 
 

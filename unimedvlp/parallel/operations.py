@@ -1,0 +1,33 @@
+"""Two operations whose gradients the compiler's partitioner gets wrong on a mesh with both a tensor and a sequence axis, written so
+that it can not: a gather along a sharded axis loses part of its gradient, and the gradient of a convolution's kernel is counted once
+a tensor shard. `tests/systems/test_sharded_systems.py` sees both."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def pick(x: jax.Array, index: jax.Array) -> jax.Array:
+    """Rows of each example: x float [B, T, ...], index int [B, K] -> [B, K, ...]. As `take_along_axis` with mode "clip"."""
+    chosen = jax.nn.one_hot(jnp.clip(index, 0, x.shape[1] - 1), x.shape[1], dtype=x.dtype)
+    return jnp.einsum("bkt,bt...->bk...", chosen, x, precision=jax.lax.Precision.HIGHEST)
+
+
+class Conv(nn.Conv):
+    """`nn.Conv` of [B, H, W, C] whose output is split over the batch alone."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """As `nn.Conv`."""
+        return _whole(super().__call__(inputs))
+
+
+class ConvTranspose(nn.ConvTranspose):
+    """`nn.ConvTranspose` of [B, H, W, C] whose output is split over the batch alone."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """As `nn.ConvTranspose`."""
+        return _whole(super().__call__(inputs))
+
+
+def _whole(x: jax.Array) -> jax.Array:
+    return nn.with_logical_constraint(x, ("batch", *[None] * (x.ndim - 1)))

@@ -38,12 +38,19 @@ def test_weights_and_average_are_the_other_runs_average(trained):
     assert warm_start(fresh(2, ema=False), workdir).ema is None
 
 
-def test_what_does_not_fit_stays_and_nothing_at_all_is_an_error(trained):
+def test_what_does_not_fit_stays_and_is_named_and_nothing_at_all_is_an_error(trained, capsys):
     workdir, old = trained
     state = fresh(2)
     wider = {**state.params, "head": jax.tree.map(lambda x: np.zeros((3, *x.shape)), state.params["head"])}
     wider["head"] = jax.device_put(wider["head"])
+    wider["tail"] = {"bias": jax.device_put(np.zeros(2))}
     new = warm_start(state.replace(params=wider, ema=None), workdir)
+    said, differ = capsys.readouterr().out, len(jax.tree.leaves(wider["head"]))
+    kept = len(jax.tree.leaves(state.params)) - differ
+    assert f"{workdir}: {kept} of {kept + differ + 1} parameters taken; {differ} of another shape" in said
+    shape = tuple(state.params["head"]["kernel"].shape)
+    assert f"head/kernel {shape} there, {(3, *shape)} here" in said
+    assert said.endswith("1 that it lacks keep their initial values: tail/bias\n")
     jax.tree.map(np.testing.assert_array_equal, new.params["head"], wider["head"])
     jax.tree.map(np.testing.assert_array_equal, new.params["stem"], old.ema["stem"])
     with pytest.raises(UserError, match="none of its parameters fits"):

@@ -12,7 +12,7 @@ from unimedvlp.errors import UserError
 from unimedvlp.models.generate import Beam, Greedy
 from unimedvlp.tokens import text
 from unimedvlp.tokens.space import TokenSpace
-from unimedvlp.tokens.vocabulary import EOS, PAD, POS
+from unimedvlp.tokens.vocabulary import EOS, MASK, PAD, POS
 
 SPACE = TokenSpace.create(("nodule",), text.train(["a nodule"], size=60))
 VOCABULARY = SPACE.vocabulary
@@ -137,3 +137,16 @@ def test_wrong_configs_name_the_nearest():
         systems.build({"name": "baseline", "model": {"widht": 3}}, SPACE, 32, 2)
     with pytest.raises(UserError, match=r"'system\.smoothin'; did you mean 'smoothing'"):
         systems.build({"name": "baseline", "smoothin": 0.1}, SPACE, 32, 2)
+
+
+def test_words_of_prompts_are_hidden_and_nothing_else():
+    system = systems.build(CONFIG | {"prompt_corruption": 1.0}, SPACE, image_size=32, views=2)
+    response = np.array([[4100, 4101, POS, EOS]], np.int32)
+    batch = {
+        "prompt": np.array([[1, 22, 4102]], np.int32),
+        "response": response,
+        "response_weight": np.array([[0, 1, 1, 1]], np.float32),
+    }
+    changed, given = system._corrupted(batch, jax.random.key(0))
+    np.testing.assert_array_equal(changed["prompt"], [[1, 22, MASK]])
+    np.testing.assert_array_equal(given, [[MASK, 4101, POS, EOS]])

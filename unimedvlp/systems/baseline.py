@@ -30,7 +30,7 @@ from unimedvlp.objectives.bag import bag_loss, bag_targets, standardise
 from unimedvlp.objectives.tokens import token_loss, weigh
 from unimedvlp.systems.base import Batch, Metrics, Params
 from unimedvlp.tokens.space import TokenSpace
-from unimedvlp.tokens.vocabulary import MASK
+from unimedvlp.tokens.vocabulary import MASK, TEXT_START
 
 
 class Model(nn.Module):
@@ -133,6 +133,7 @@ class Baseline:
     """Pure functions over the model.
 
     corruption: share of the response tokens hidden from the decoder in training (after pix2seq), so that it looks at the image.
+    prompt_corruption: share of the words of prompts hidden in training, so that it does not know questions by heart.
     blind: share of the rows that are trained without the image, so that it reads its prompt and plan: where data are few, the
     image alone is enough to know a training report by heart. per, smoothing: as in `token_loss`. words, classes: weights of
     the bag of tokens.
@@ -142,6 +143,7 @@ class Baseline:
     words: float = 1.0
     classes: float = 1.0
     corruption: float = 0.0
+    prompt_corruption: float = 0.0
     blind: float = 0.0
     smoothing: float = 0.0
     per: str = "token"
@@ -154,9 +156,8 @@ class Baseline:
         """Token loss of the target, with the response as what the decoder reads."""
         dropout, corruption, blind = jax.random.split(rng, 3)
         given = batch["response"]
-        if train and self.corruption:
-            hidden = jax.random.bernoulli(corruption, self.corruption, given.shape) & (batch["response_weight"] > 0)
-            given = jnp.where(hidden, MASK, given)
+        if train:
+            batch, given = self._corrupted(batch, corruption)
         blind = jax.random.bernoulli(blind, self.blind if train else 0.0, given.shape[:1])
         logits, bag, statistics = self.model.apply(
             {"params": params}, batch, given, blind, not train, rngs={"dropout": dropout}, method=Model.taught
@@ -171,6 +172,16 @@ class Baseline:
         terms = {"tokens": loss, "words": words, "classes": classes}
         total, logged = weigh(terms, {"words": self.words, "classes": self.classes})
         return total, metrics | logged | {"statistics": statistics}
+
+    def _corrupted(self, batch: Batch, rng: jax.Array) -> tuple[Batch, jax.Array]:
+        """The batch with words of its prompts hidden, and the response likewise. Packed rows hold further prompts in the response."""
+        response, taught = batch["response"], batch["response_weight"] > 0
+        word = response >= TEXT_START
+        share = jnp.where(taught, self.corruption, jnp.where(word, self.prompt_corruption, 0.0))
+        here, there = jax.random.split(rng)
+        given = jnp.where(jax.random.bernoulli(here, share), MASK, response)
+        share = jnp.where(batch["prompt"] >= TEXT_START, self.prompt_corruption, 0.0)
+        return batch | {"prompt": jnp.where(jax.random.bernoulli(there, share), MASK, batch["prompt"])}, given
 
     def generate(
         self,

@@ -14,6 +14,7 @@ import yaml
 from unimedvlp.errors import UserError
 
 FILE = "config.json"
+CHECKED_WHEN_BUILT = ("system", "method", "augment", "spec")  # parts whose keys `build` checks, so that left out ones can be set
 T = TypeVar("T")
 
 
@@ -32,19 +33,25 @@ def load(spec: str) -> ml_collections.ConfigDict:
 
 
 def override(config: ml_collections.ConfigDict, assignments: Iterable[str]) -> None:
-    """Set `a.b=value` for every assignment, in place; values are read as YAML. An unknown key names the nearest valid one."""
+    """Set `a.b=value` for every assignment, in place; values are read as YAML. An unknown key names the nearest valid one.
+
+    Inside the parts `CHECKED_WHEN_BUILT` also keys that the config leaves at their defaults can be set.
+    """
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise UserError(f"override {assignment!r}: expected key=value")
         node, parts = config, key.split(".")
         for i, part in enumerate(parts):
-            parent, node = node, _child(node, part, ".".join(parts[:i]))
+            last = i == len(parts) - 1
+            optional = last and not set(parts[:i]).isdisjoint(CHECKED_WHEN_BUILT)
+            parent, node = node, _child(node, part, ".".join(parts[:i]), optional)
         value = yaml.safe_load(text)
-        if isinstance(value, str) and isinstance(node, float):
+        if isinstance(value, str) and (node is None or isinstance(node, float)):
             value = _number(value)  # YAML reads 5e-4 as text
         try:
-            parent[parts[-1]] = value
+            with parent.unlocked():
+                parent[parts[-1]] = value
         except TypeError as error:
             raise UserError(f"override {key}={text}: {error}") from None
 
@@ -76,12 +83,12 @@ def build(cls: type[T], options: Mapping[str, Any], where: str, **fixed: Any) ->
     return cls(**values, **fixed)
 
 
-def _child(node: Any, part: str, where: str) -> Any:
+def _child(node: Any, part: str, where: str, optional: bool) -> Any:
     if not isinstance(node, ml_collections.ConfigDict):
         raise UserError(f"config key {where} is a value, it has no {part!r} inside")
-    if part not in node:
+    if part not in node and not optional:
         raise _unknown(part, list(node), where)
-    return node[part]
+    return node.get(part)
 
 
 def _number(value: str) -> float | str:

@@ -69,6 +69,8 @@ def point_config(spec: str, point: str, seed: int, overrides: Sequence[str]) -> 
         name = point.removeprefix("only-")
         config.data.train = {name: config.data.train[name]}
         config.evals = {name: config.evals[name]}
+        if name != "labels":
+            config.system.labels = config.data.spec.labels = ()
     for entry in config.evals.values():
         entry.decoders = decoders
     name = next(iter(config.evals))

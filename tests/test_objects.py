@@ -45,6 +45,11 @@ def test_a_box_may_say_more_of_its_class_than_the_mask():
     assert found.masks[0][0, 0] and found.masks[1][0, 19]
 
 
+def test_a_kind_ends_with_the_name_of_the_whole():
+    assert objects.is_a("left lung", "lung") and objects.is_a("lung", "lung")
+    assert not objects.is_a("lung", "left lung") and not objects.is_a("vessel by second observer", "vessel")
+
+
 def test_one_list_alone_and_none_at_all():
     boxes = np.array([[0, 0, 1, 1]], np.float32)
     assert objects.of_record(Record("s", boxes=boxes, box_classes=("lung",))).masks == (None,)

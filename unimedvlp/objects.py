@@ -31,7 +31,7 @@ def of_record(record: Record) -> Objects:
     boxes, classes = list(np.asarray(record.boxes, np.float32).reshape(-1, 4)), list(record.box_classes)
     own = np.array([box_of(mask) for _, mask in kept]).reshape(-1, 4)
     overlap = iou(np.array(boxes).reshape(-1, 4), own)
-    related = [[set(other.split()) <= set(name.split()) for other, _ in kept] for name in classes]
+    related = [[is_a(name, other) for other, _ in kept] for name in classes]
     overlap *= np.array(related, float).reshape(overlap.shape)
     found: list[np.ndarray | None] = [None] * len(boxes)
     free = set(range(len(kept)))
@@ -47,6 +47,11 @@ def of_record(record: Record) -> Objects:
         classes.append(kept[mask][0])
         found.append(kept[mask][1])
     return Objects(np.array(boxes, np.float32).reshape(-1, 4), tuple(classes), tuple(found))
+
+
+def is_a(name: str, other: str) -> bool:
+    """Whether a class is another one or a kind of it, by its last words: a "left lung" is a "lung"."""
+    return name == other or name.endswith(f" {other}")
 
 
 def decode_mask(data: bytes) -> np.ndarray:

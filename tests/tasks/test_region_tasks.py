@@ -13,6 +13,7 @@ from data_pipelines.images import encode_png
 from data_pipelines.transforms import Augment
 from unimedvlp import objects, runs, tasks
 from unimedvlp.errors import UserError
+from unimedvlp.evaluation.evaluator import asked_names
 from unimedvlp.records import NEGATIVE, POSITIVE, Record
 from unimedvlp.systems.base import Regions
 from unimedvlp.tasks.base import Reference, Samples, Sure
@@ -238,6 +239,19 @@ def test_right_regions_score_full_marks(name):
     values = {k: x for metric in task.metrics(said, test, Reference(test)) for k, x in metric.point().items()}
     full = [k for k in task.headline if k != "hd95"]
     assert {k: values[k] for k in full} == pytest.approx(dict.fromkeys(full, 1.0))
+
+
+def test_a_class_stands_for_its_kinds():
+    space = TokenSpace.create(["cell", "left lung", "lung by hand", "right lung"], text.train(["lung"], size=300))
+    task = tasks.build({"name": "segment", "classes": ["lung"]})
+    names = asked_names(task, space, ["lung"])
+    assert names == ["lung", "left lung", "right lung"]
+    assert asked_names(tasks.build({"name": "detect", "classes": ["lung"]}), space, [None]) == ["lung"]
+    masks = np.zeros((3, 4, 4), np.float32)
+    for i, column in enumerate((0, 2, 3)):
+        masks[i, :, column] = 1
+    found = Regions(np.zeros((3, 4)), np.array([[0.1, 0.8, 0.1], [0, 0.1, 0.6], [0.1, 0.1, 0.1]]), masks, np.zeros(3))
+    np.testing.assert_array_equal(runs.decode(task.from_regions(found, names, "lung"))[0], [True, False, True, False])
 
 
 def test_a_task_that_is_only_written_says_so():

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from unimedvlp.errors import UserError
 from unimedvlp.evaluation.bootstrap import Value
 from unimedvlp.models.generate import Method
+from unimedvlp.objects import is_a
 from unimedvlp.parallel.multihost import global_batch
 from unimedvlp.parallel.rules import activate, replicated
 from unimedvlp.systems.base import RegionSystem, System
@@ -108,9 +109,11 @@ class Evaluator:
 
 
 def asked_names(task: Task, space: TokenSpace, units: Iterable[Any]) -> list[str]:
-    """The class names that a decomposed decoder is asked for."""
-    names = list(getattr(task, "classes", ())) or list(space.vocabulary.classes)
-    return list(dict.fromkeys([*names, *(unit for unit in units if isinstance(unit, str))]))
+    """The class names that a decomposed decoder is asked for; where the task wants it, all their kinds that are known."""
+    known = list(space.vocabulary.classes)
+    names = [*(getattr(task, "classes", ()) or known), *(unit for unit in units if isinstance(unit, str))]
+    kinds = [one for one in known if task.kinds and any(is_a(one, name) for name in names)]
+    return list(dict.fromkeys([*names, *kinds]))
 
 
 def how_sure(logits: jax.Array, space: TokenSpace) -> Sure:

@@ -81,6 +81,7 @@ class Task:
     scored: ClassVar[bool] = False  # whether `read` is told how sure the system is of every class that it names
     tunes: ClassVar[bool] = False  # whether `metrics` looks at predictions on validation
     ranks: ClassVar[bool] = False  # whether samples are ranked against each other, see `RetrievalEvaluator`
+    kinds: ClassVar[bool] = False  # whether a class that is asked for stands for its kinds, too: "lung" for "left lung"
     labelled: ClassVar[bool] = True  # whether its batches carry the record's annotations
 
     def units(self, record: Record) -> Sequence[Any]:

@@ -7,13 +7,14 @@ import numpy as np
 from unimedvlp import runs
 from unimedvlp.evaluation import regions
 from unimedvlp.evaluation.segmentation import segmentation
+from unimedvlp.objects import is_a
 from unimedvlp.tasks.base import Task
 from unimedvlp.tokens import geometry, grammar, region_sequences
 
 
 @dataclasses.dataclass(frozen=True)
 class Segment(Task):
-    """Outline a class. Sequence: BOS segment modality class -> y x y x ... (SEP y x ...)* EOS, or NEG EOS.
+    """Outline a class and its kinds. Sequence: BOS segment modality class -> y x y x ... (SEP y x ...)* EOS, or NEG EOS.
 
     A unit is a class; its mask is all of the class in the image, in at most `points` points. `classes` are asked of every image
     that has any of them, absent ones too; without them, those that the record has masks of.
@@ -24,6 +25,7 @@ class Segment(Task):
     shows = ("images",)
     headline = ("dice", "iou", "hd95")
     lower = ("hd95",)
+    kinds = True
     classes: tuple[str, ...] = ()
     points: int = geometry.MAX_POINTS
 
@@ -53,10 +55,11 @@ class Segment(Task):
         return regions.drawn(region_sequences.read_segmentation(response))
 
     def from_regions(self, found, names, unit):
-        """Where the masks of all queries, each weighed by its score for the class, make at least a half (X-Decoder)."""
+        """Where the masks of all queries, each weighed by its score for the class and its kinds, make at least a half
+        (X-Decoder)."""
         if found.masks is None:
             return None
-        weight = np.asarray(found.scores)[:, names.index(unit)]
+        weight = np.asarray(found.scores)[:, [is_a(name, unit) for name in names]].sum(axis=1)
         return runs.encode(np.einsum("q,qhw->hw", weight, np.asarray(found.masks)) >= 0.5)
 
     def metrics(self, predictions, samples, reference):

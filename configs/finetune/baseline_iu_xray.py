@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
-            "steps": 4000,
+            "steps": 2800,
             "batch": 16,
             "accumulate": 1,
             "ema": 0.995,
@@ -89,9 +89,9 @@ def get_config() -> ConfigDict:
                     "limit": 1200,
                 },
             },
-            "evaluate_every": 1000,
+            "evaluate_every": 1400,
             "best": "findings/auroc_macro",
-            "save_every": 1000,
+            "save_every": 700,
             "keep": 2,
             "log_every": 50,
             "on_nonfinite": "stop",

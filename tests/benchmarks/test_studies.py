@@ -21,6 +21,8 @@ def test_every_point_differs_from_the_full_run_by_its_name_only(point):
     assert list(config.data.train) == (
         [point[5:]] if point.startswith("only-") else ["cells", "labels", "lungs", "unlabelled", "vessels"]
     )
+    labelled = point in ("only-labels", *(name for name in unimed_ablation.POINTS if not name.startswith("only-")))
+    assert bool(config.system.labels) == bool(config.data.spec.labels) == labelled
     entry, metric = config.best.split("/")
     assert points.LEADS[entry] == metric and entry in config.evals
 

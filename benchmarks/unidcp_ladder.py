@@ -1,22 +1,25 @@
-"""The ladder of UniDCP's prompts: one pre-training a rung and seed, scored on tasks that lack a modality. Restartable.
+"""The ladder of UniDCP's prompts: one pre-training a rung and seed, scored where a modality is missing. Restartable.
 
 python -m benchmarks.unidcp_ladder --data data --runs runs/ladder --out docs/results/unidcp_ladder.csv
-python -m benchmarks.unidcp_ladder ... --rungs A1 A7 --seeds 0 --set steps=200
+python -m benchmarks.unidcp_ladder ... --rungs A1 A7 --seeds 0 --finetune 0 --set steps=200
+python -m benchmarks.unidcp_ladder ... --variant slots=16 --set system.prompts.slots=16
+python -m benchmarks.unidcp_ladder --table
 
-A point is its first six columns; points in the table are skipped, and a point that was interrupted goes on from its
-checkpoint. Each is pre-trained with the core set of configs/pretrain/unidcp.py (no masked image, which no prompt
-is needed for; rung "scratch": not at all), then for `--finetune` steps on tasks
-that give the encoder one modality only (findings and reports from images, impressions from texts), and is scored on the test
-split: retrieval of the pre-trained weights, which compares images alone with texts alone, and the tasks.
+A point is its first seven columns; points in the table are skipped, and one that was interrupted goes on from its checkpoint.
+Each is pre-trained on one view and a short text with what needs prompts on both sides, the contrast of images alone with texts
+alone and the terms of the rung ("scratch": not at all), and is scored on the test split by retrieval. With `--finetune` steps it
+goes on with tasks that give the encoder one modality only (findings from images, and from texts inference or impressions), and
+is scored on these, too. `--set` overrides keys of the pre-training; those of system.model and system.prompts hold for the tasks
+as well. `--variant` names such a change in the table. `--table` prints means and deviations over seeds, and draws them.
 """
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
+from benchmarks import unidcp_ladder_page as page
 from benchmarks.points import known
 from benchmarks.results_table import append, rows
 from configs.unidcp_parts import RUNGS, TAUGHT, evaluated, run
@@ -28,72 +31,81 @@ from unimedvlp.training.checkpoints import load_params
 from unimedvlp.training.metrics_file import read_metrics
 
 SCRATCH = "scratch"
-PATHS = {"synthetic": "synthetic/by-patient/1.0.0", "iu_xray": "iu_xray/r2gen/1.0.0"}
-CORE = ("system.weights.mim=0.0", "system.weights.umim=0.0")
-TASKS: dict[str, dict[str, Any]] = {"findings": {}, "report": {"clean": "r2gen"}, "summarise": {}}
+REPORTS = "iu_xray/r2gen/1.0.0"
+DATA = {
+    "synthetic": ("synthetic/by-patient/1.0.0", ("impression",), 32, {"findings": {}, "infer": {}}),
+    "iu_xray": (REPORTS, ("findings", "impression"), 64, {"findings": {}, "summarise": {}}),
+}  # path, what is retrieved and its tokens, tasks
+CORE = ("mlm", "umlm", "mim", "umim", "itm")  # left out of the ladder: they need no prompt, or one alone
 STATISTICS = ("prompt_agreement", "prompt_usage", "prompt_norm_image", "prompt_norm_text", "prompt_refinement")
-SCORES = (
-    "retrieve/image_to_text_r5", "retrieve/text_to_image_r5", "findings/auroc_macro", "report/cider", "report/f1_micro",
-    "summarise/rouge_l",
-)  # fmt: skip
-COLUMNS = ("data", "steps", "batch", "finetune", "rung", "seed", *SCORES, *STATISTICS)
+RETRIEVAL = tuple(f"retrieve/{way}_r{k}" for way in ("image_to_text", "text_to_image") for k in (1, 5, 10))
+SCORES = (*RETRIEVAL, "findings/auroc_macro", "infer/accuracy", "summarise/rouge_l")
+KEY = ("data", "steps", "batch", "finetune", "variant", "rung", "seed")
+COLUMNS = (*KEY, *SCORES, *STATISTICS)
 
 
 def main(argv: list[str]) -> int:
     """Run the points that the table lacks, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the prepared data sets")
-    parser.add_argument("--set-name", default="synthetic", choices=PATHS, help="which of them")
+    parser.add_argument("--set-name", default="synthetic", choices=DATA, help="which of them")
     parser.add_argument("--runs", type=Path, default=Path("runs/unidcp_ladder"), help="working directories")
     parser.add_argument("--out", type=Path, default=Path("docs/results/unidcp_ladder.csv"), help="table of the points")
     parser.add_argument("--rungs", nargs="+", default=[SCRATCH, *RUNGS], choices=[SCRATCH, *RUNGS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--finetune", type=int, default=400, help="steps on the tasks")
+    parser.add_argument("--finetune", type=int, default=150, help="steps on the tasks, 0 for none")
+    parser.add_argument("--variant", default="", help="name of what --set changes")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="override keys of the pre-training")
+    parser.add_argument("--table", action="store_true", help="print and draw what is there, and run nothing")
     options = parser.parse_args(argv)
+    if options.table:
+        print(page.table(rows(options.out)))
+        page.draw(rows(options.out), options.out.with_suffix(".png"))
+        return 0
     for seed in options.seeds:
         for rung in options.rungs:
             config = pretraining(options.set_name, rung, seed, options.set)
-            found = {
-                "data": options.set_name,
-                "steps": config.steps,
-                "batch": config.batch,
-                "finetune": options.finetune,
-            }
-            key = {name: str(value) for name, value in (found | {"rung": rung, "seed": seed}).items()}
+            found = (options.set_name, config.steps, config.batch, options.finetune, options.variant, rung, seed)
+            key = {name: str(value) for name, value in zip(KEY, found, strict=True)}
             if known(key, rows(options.out)):
                 print("finished:", *key.values())
                 continue
-            folder = options.runs / "-".join(key.values())
-            scores = point(config, folder, options.data, PATHS[options.set_name], rung, options.finetune)
+            scores = point(config, key, options.runs, options.data, options.set)
             append(options.out, key | {name: f"{value:.4f}" for name, value in scores.items()}, COLUMNS)
+            print("point:", *key.values(), scores, flush=True)
     return 0
 
 
 def pretraining(data: str, rung: str, seed: int, overrides: list[str]) -> ConfigDict:
     """The pre-training of one point; "scratch" has the model of A7."""
     rung = "A7" if rung == SCRATCH else rung
+    _, sections, length, _ = DATA[data]
     config = ConfigDict(DEFAULTS | dict(configs.load(f"configs/pretrain/unidcp.py:tiny,{data},{rung}")))
-    configs.override(config, [f"seed={seed}", "evaluate_every=0", *CORE, *overrides])
+    config.data.train[data].tasks.retrieve.sections = sections
+    config.evals[f"retrieve_{data}"].task.sections = sections
+    fixed = {"seed": seed, "data.spec.views": 1, "data.spec.text_length": length, "steps": 200, "optimizer.warmup": 20}
+    config.update_from_flattened_dict(fixed | {f"system.weights.{name}": 0.0 for name in CORE})
+    configs.override(config, overrides)
     return config
 
 
-def point(config: ConfigDict, folder: Path, data: Path, path: str, rung: str, steps: int) -> dict[str, float]:
+def point(config: ConfigDict, key: dict[str, str], runs: Path, data: Path, overrides: list[str]) -> dict[str, float]:
     """Train and score one point: {name of `SCORES` and `STATISTICS`: value}, those that the rung has."""
-    tuned = tasks_of(path, "A7" if rung == SCRATCH else rung, steps, int(config.seed))
+    steps, rung = int(key["finetune"]), key["rung"]
+    folder = runs / "-".join(value for name, value in key.items() if name != "finetune" and value)
+    tuned = tasks_of(key["data"], "A7" if rung == SCRATCH else rung, steps, int(config.seed), overrides)
     scores: dict[str, float] = {}
     if rung != SCRATCH:
-        train_config(config, folder / "pretrain", data)
-        scores |= scored(folder / "pretrain", data)
+        scores |= scored(config, folder / "pretrain", data)
         last = read_metrics(folder / "pretrain")[int(config.steps)]
         scores |= {name: last[name] for name in STATISTICS if name in last}
         tuned.start_from = str(folder / "pretrain")
-    train_config(tuned, folder / "tasks", data)
-    return scores | scored(folder / "tasks", data)
+    return scores | (scored(tuned, folder / f"tasks-{steps}", data) if steps else {})
 
 
-def tasks_of(path: str, rung: str, steps: int, seed: int) -> ConfigDict:
+def tasks_of(data: str, rung: str, steps: int, seed: int, overrides: list[str]) -> ConfigDict:
     """The fine-tuning of one point: images alone and texts alone."""
+    path, _, _, tasks = DATA[data]
     train = {
         name: {
             "path": path,
@@ -102,23 +114,28 @@ def tasks_of(path: str, rung: str, steps: int, seed: int) -> ConfigDict:
             "weight": 1.0,
             "pack": 8 if name == "findings" else 1,
         }
-        for name, task in TASKS.items()
+        for name, task in tasks.items()
     }
-    evals = {name: evaluated(path, name, task) for name, task in TASKS.items()}
-    lengths = {"text": 96, "prompt": 6, "response": 96}
-    config = run(
-        "tiny", train, evals, TAUGHT, best="report/cider", rung=rung, steps=steps, learning_rate=5e-4, **lengths
-    )
-    config.seed, config.evaluate_every = seed, 0
+    evals = {name: evaluated(path, name, task) for name, task in tasks.items()}
+    lengths = {"views": 1, "text": 64, "prompt": 4, "response": 48}
+    config = run("tiny", train, evals, TAUGHT, best="", rung=rung, steps=steps, learning_rate=5e-4, **lengths)
+    if "summarise" not in tasks:
+        config.system.weights.tokens = 0.0
+    config.seed = seed
+    configs.override(config, [x for x in overrides if x.startswith(("system.model.", "system.prompts."))])
     return ConfigDict(DEFAULTS | dict(config))
 
 
-def scored(workdir: Path, data: Path) -> dict[str, float]:
-    """`SCORES` of every entry of `evals` on the test split, newest weights."""
+def scored(config: ConfigDict, workdir: Path, data: Path) -> dict[str, float]:
+    """Train, unless that is done: `SCORES` of every entry of `evals` on the test split, newest weights."""
+    training = config.copy_and_resolve_references()
+    training.update(evals=ConfigDict(), best="", evaluate_every=0)
+    train_config(training, workdir, data)
     parts = Run.load(workdir, data)
+    parts.config.evals = config.evals
     params = placed(parts, load_params(workdir, "newest"))
     found: dict[str, float] = {}
-    for name in parts.config.evals:
+    for name in config.evals:
         evaluator = parts.evaluator(name, "test", full=True)
         found |= {f"{evaluator.task.name}/{metric}": value for metric, value in evaluator.headline(params).items()}
     return {name: found[name] for name in SCORES if name in found}

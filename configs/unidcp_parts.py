@@ -12,11 +12,11 @@ from ml_collections import ConfigDict
 from unimedvlp.errors import UserError
 
 TINY = {
-    "image_size": 96,
+    "image_size": 80,
     "model": {
-        "width": 128, "heads": 4, "mlp": 384, "image_depth": 3, "text_depth": 2, "fusion_depth": 2, "decoder_depth": 2,
+        "width": 128, "heads": 4, "mlp": 384, "image_depth": 1, "text_depth": 1, "fusion_depth": 2, "decoder_depth": 2,
         "restore_depth": 1, "restore_width": 64, "restore_heads": 2, "max_text": 160, "max_response": 176, "dropout": 0.0,
-        "stem": "conv", "dtype": "float32",
+        "stem": "residual", "per_image": True, "dtype": "float32",
     },
     "prompts": {"slots": 64, "image_prompts": 8, "text_prompts": 8, "key_width": 32},
     "optimizer": {"learning_rate": 1e-3, "warmup": 50, "weight_decay": 0.05},

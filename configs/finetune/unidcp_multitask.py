@@ -25,7 +25,7 @@ SHARED = {
     "findings": {},
     "summarise": {},
     "report": {"clean": "r2gen"},
-    "retrieve": {"sections": ("findings", "impression")},
+    "retrieve": {"sections": ("findings", "impression"), "rerank": 16},
     "answer": {"encoded": True},
     "multimodal_summarise": {},
 }
@@ -55,12 +55,17 @@ def get_config(argument: str = "synthetic") -> ConfigDict:
             "path": path,
             "split": "train",
             "tasks": {name: details},
-            "weight": 1.0,
+            "weight": 3.0 if name == "retrieve" else 1.0,  # a text is told from the others of the batch
             "pack": 8 if name == "findings" else 1,
         }
         for name, (path, details) in tasks.items()
     }
     evals = {name: evaluated(path, name, details) for name, (path, details) in tasks.items()}
     weights = TAUGHT | {"itm": 0.5, "itc": 0.5}
-    lengths = {"text": 160, "prompt": 8, "response": 96}
-    return run(size or "tiny", train, evals, weights, best="report/cider", steps=1200, batch=32, **lengths)
+    if data == "synthetic":
+        lengths = {"views": 1, "text": 48, "prompt": 8, "response": 48, "steps": 500, "batch": 24}
+    else:
+        lengths = {"text": 160, "prompt": 8, "response": 96, "steps": 1200, "batch": 32}
+    config = run(size or "tiny", train, evals, weights, best="report/cider", **lengths)
+    config.evaluate_every = config.steps  # eight evaluations take longer than a hundred steps of this size
+    return config

@@ -95,7 +95,7 @@ def test_multitask_config_trains_and_scores_eight_tasks(data):
 @pytest.mark.parametrize("rung", RUNGS)
 def test_each_rung_is_a_set_of_values(rung, space):
     config = configs.load(f"{FOLDER}/pretrain/unidcp.py:tiny,{rung}")
-    system = systems.build(config.system.to_dict(), space, 96, 2)
+    system = systems.build(config.system.to_dict(), space, 80, 2)
     assert system.model.pool.kind == RUNGS[rung][0]["kind"]
     assert {name for name in PROMPT_TERMS if system.weights[name]} == set(RUNGS[rung][1])
     assert config.optimizer.multipliers == ((("pool/.*", 0.0),) if rung == "A2" else ())

@@ -16,6 +16,7 @@ from unimedvlp.models.co_attention import CoAttention
 from unimedvlp.models.layers import EMBEDDING, dense, named
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.prompt_pool import PromptPool
+from unimedvlp.models.standardise import Standardise
 from unimedvlp.models.text_encoder import TextEncoder
 from unimedvlp.parallel.operations import pick
 
@@ -29,10 +30,12 @@ class Half(NamedTuple):
     embeddings: jax.Array | None = None
     embedding_mask: jax.Array | None = None
     scores: jax.Array | None = None  # of the pool's slots, of a stand-in
+    statistics: dict[str, jax.Array] | None = None  # new running ones, of images
 
 
 class Encoded(NamedTuple):
-    """Both streams behind the fusion; `pooled` `[B, 2D]` is text, then image; `middle` is the image stream at half depth."""
+    """Both streams behind the fusion; `pooled` `[B, 2D]` is text, then image; `middle` is the image stream at half depth;
+    `statistics` are new running ones, of `rows`."""
 
     image: jax.Array
     image_mask: jax.Array
@@ -40,15 +43,20 @@ class Encoded(NamedTuple):
     text_mask: jax.Array
     pooled: jax.Array
     middle: jax.Array
+    statistics: dict[str, jax.Array] | None = None
 
 
 class PromptedEncoder(nn.Module):
-    """`image` and `text` are encoders of one width, `pool` completes, `fusion` joins; `begin` and `end` are token ids."""
+    """`image` and `text` are encoders of one width, `pool` completes, `fusion` joins; `begin` and `end` are token ids.
+
+    `standardise` takes away what the patches of all images share, before the pool is asked and the encoder reads them.
+    """
 
     image: MultiView
     text: TextEncoder
     pool: PromptPool
     fusion: CoAttention
+    standardise: Standardise
     begin: int
     end: int
     dtype: Any = jnp.float32
@@ -83,18 +91,27 @@ class PromptedEncoder(nn.Module):
         said = self.read(*text, deterministic=deterministic)
         for_image = self.stand_in("image", said, deterministic=deterministic)
         for_text = self.stand_in("text", seen, deterministic=deterministic)
-        return self.fuse(_completed(seen, for_image), _completed(said, for_text), deterministic=deterministic)
+        encoded = self.fuse(_completed(seen, for_image), _completed(said, for_text), deterministic=deterministic)
+        return encoded._replace(statistics=seen.statistics)
 
     def see(
         self, image: jax.Array, view_mask: jax.Array, keep: jax.Array | None = None, *, deterministic: bool = True
     ) -> Half:
-        """Images through their encoder; of each view only the patches `keep` int32 `[B * V, n]`, if given."""
-        patches = self.image.encoder.embed(self.image.pixels(image))
+        """Images through their encoder; of each view only the patches `keep` int32 `[B * V, n]`, if given: the others are
+        covered then, so that the running statistics serve."""
+        encoder, (b, v) = self.image.encoder, view_mask.shape
+        pixels = self.image.pixels(image)
+        grid = (pixels.shape[1] // encoder.patch, pixels.shape[2] // encoder.patch)
+        x = encoder.embed(pixels).reshape(b, v * grid[0] * grid[1], -1)
+        mask = jnp.repeat(view_mask, grid[0] * grid[1], axis=1)
+        x, statistics = self.standardise(x, mask, deterministic=deterministic or keep is not None)
+        patches = x.reshape(b * v, grid[0] * grid[1], -1) + encoder.places(grid)  # places are shared, and come back
         if keep is not None:
             patches = pick(patches, keep)
-        tokens, mask = self.image.place(self.image.encoder.encode(patches, deterministic=deterministic), view_mask)
-        embeddings = patches.reshape(len(image), -1, patches.shape[-1])
-        return Half(tokens, mask, embeddings, jnp.repeat(view_mask, patches.shape[1], axis=1))
+        tokens, mask = self.image.place(encoder.encode(patches, deterministic=deterministic), view_mask)
+        embeddings = patches.reshape(b, -1, patches.shape[-1])
+        asks = jnp.repeat(view_mask, patches.shape[1], axis=1)
+        return Half(tokens, mask, embeddings, asks, statistics=statistics)
 
     def read(self, ids: jax.Array, mask: jax.Array, *, deterministic: bool = True) -> Half:
         """Texts through their encoder, behind a `begin` token; an empty text has no token at all."""
@@ -125,7 +142,7 @@ class PromptedEncoder(nn.Module):
             said.mask,
             deterministic=deterministic,
         )
-        pooled = [self.text_pooler(_first(text, said.mask)), self.image_pooler(_first(image, seen.mask))]
+        pooled = [self.text_pooler(_mean(text, said.mask)), self.image_pooler(_mean(image, seen.mask))]
         return Encoded(image, seen.mask, text, said.mask, jnp.tanh(jnp.concatenate(pooled, axis=-1)), middle)
 
 
@@ -136,9 +153,10 @@ def _completed(half: Half, other: Half) -> Half:
     return Half(tokens, jnp.concatenate([half.mask, other.mask & lacks], axis=1))
 
 
-def _first(tokens: jax.Array, mask: jax.Array) -> jax.Array:
-    """The first token `[B, D]` of each row that exists."""
-    return pick(tokens, jnp.argmax(mask, axis=1)[:, None])[:, 0]
+def _mean(tokens: jax.Array, mask: jax.Array) -> jax.Array:
+    """The mean token `[B, D]` of each row, of those that exist: a small model learns from it sooner than from its first one."""
+    weight = mask[..., None].astype(tokens.dtype)
+    return (tokens * weight).sum(1) / jnp.maximum(weight.sum(1), 1)
 
 
 def drawn(half: Half, index: jax.Array) -> Half:

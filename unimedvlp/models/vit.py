@@ -147,9 +147,13 @@ class ViT(nn.Module):
         if image.shape[1] % self.patch or image.shape[2] % self.patch:
             raise UserError(f"image of {image.shape[1:3]} pixels is not a multiple of patch {self.patch}: resize it")
         x = self.patches(image.astype(self.dtype))
+        return x.reshape(x.shape[0], -1, self.width) + self.places(x.shape[1:3])
+
+    def places(self, grid: tuple[int, int]) -> jax.Array:
+        """The positions [N, D] of a grid of patches, row by row."""
         stored = (self.image_size[0] // self.patch, self.image_size[1] // self.patch)
-        x = x + resize_positions(self.positions.reshape(*stored, self.width), x.shape[1:3]).astype(self.dtype)
-        return x.reshape(x.shape[0], -1, self.width)
+        positions = resize_positions(self.positions.reshape(*stored, self.width), grid)
+        return positions.astype(self.dtype).reshape(-1, self.width)
 
     def encode(self, x: jax.Array, *, deterministic: bool = True) -> jax.Array:
         """The second half: any tokens [B, N, D], such as visible patches or prompts -> [B, 1 + N, D], the class token first."""

@@ -27,6 +27,7 @@ from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.patch_decoder import PatchDecoder
 from unimedvlp.models.prompt_pool import PromptPool
 from unimedvlp.models.prompted_encoder import Encoded, PromptedEncoder, drawn, stacked
+from unimedvlp.models.standardise import Standardise
 from unimedvlp.models.teacher_forcing import response_logits
 from unimedvlp.models.text_encoder import TextEncoder
 from unimedvlp.models.vit import ViT
@@ -41,17 +42,8 @@ from unimedvlp.systems.base import Batch, Metrics, Params
 from unimedvlp.tokens.space import TokenSpace
 from unimedvlp.tokens.vocabulary import BOS, EOS, MASK, MAX_CLASSES, TASK_START, TASKS, TEXT_START
 
-PAIRED = (
-    "mlm",
-    "mim",
-    "umlm",
-    "umim",
-    "itm",
-    "itc",
-    "share",
-    "pull",
-    "balance",
-)  # terms of studies with image and text
+# Terms of studies with image and text.
+PAIRED = ("mlm", "mim", "umlm", "umim", "itm", "itc", "share", "pull", "balance")
 TAUGHT = ("tokens", "choices")  # terms of tasks: what the decoder writes, what the head chooses
 RETRIEVE = TASK_START + TASKS.index("retrieve")
 
@@ -67,6 +59,7 @@ class Model(nn.Module):
     channels: int = 1
     patch: int = 16
     stem: str = "conv"
+    per_image: bool = False
     width: int = 192
     heads: int = 6
     mlp: int = 768
@@ -93,8 +86,9 @@ class Model(nn.Module):
         tokens = {**shared, "vocab": self.vocab, "table": self.table}
         text = TextEncoder(depth=self.text_depth, max_length=self.max_text + 1, parent=None, **tokens)
         fusion = CoAttention(depth=self.fusion_depth, parent=None, **shared)
-        views = MultiView(vit, self.views, parent=None)
-        self.encoder = PromptedEncoder(views, text, self.pool, fusion, BOS, EOS, self.dtype)
+        views = MultiView(vit, self.views, per_image=self.per_image, parent=None)
+        self.statistics = Standardise()
+        self.encoder = PromptedEncoder(views, text, self.pool, fusion, self.statistics, BOS, EOS, self.dtype)
         grid = (self.image_size // self.patch, self.image_size // self.patch)
         restore = (self.restore_width, self.restore_depth, self.restore_heads)
         pixels = self.patch * self.patch * self.channels
@@ -211,6 +205,7 @@ def paired_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng:
     for_texts = stand_in("image", texts)
     texts_alone = fuse(for_texts, texts)
     seen = see(image, views)
+    metrics["statistics"] = seen.statistics
 
     # Masked image, beside the text and alone.
     if wanted & {"mim", "umim"}:
@@ -262,7 +257,8 @@ def paired_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng:
 
 def taught_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng: jax.Array, deterministic: bool):
     """What fine-tuning asks of every row, each completed where it lacks a modality."""
-    encoded, terms, metrics = model.rows(batch, deterministic), {}, {}
+    encoded, terms = model.rows(batch, deterministic), {}
+    metrics = {"statistics": encoded.statistics}
     if "tokens" in wanted:
         given = batch["response"]
         if system.corruption and not deterministic:

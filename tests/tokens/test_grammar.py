@@ -54,8 +54,7 @@ def grow(table, rows):
 @partial(jax.jit, static_argnames="method")
 def write(automaton, method, key, bias):
     """Ids [B, 40] of a decoder with random logits; `bias` [V] is added, so that some sequences are long, others short."""
-    zeros = jnp.zeros((1, BATCH, 1, 1, 1))
-    cache = Cache.empty(zeros, zeros, jnp.ones((BATCH, 1), bool), 1 + LENGTH)
+    cache = Cache.empty((), jnp.ones((BATCH, 1), bool), 1 + LENGTH)
 
     def extend(ids, mask, cache):
         shape = (*ids.shape, SPACE.vocabulary.size)

@@ -1,6 +1,12 @@
-"""The decoder's key-value cache: an explicit pytree that goes in and out of `extend`."""
+"""The decoder's key-value cache: an explicit pytree that goes in and out of `extend`.
+
+It serves K hypotheses of each of B examples at once, K = 1 until `repeat`. What they have in common, the memory, is kept once, and
+a slot is never moved: which slots belong to the past of a hypothesis is a matter of `mask`.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,68 +15,91 @@ from flax import struct
 
 @struct.dataclass
 class LayerCache:
-    """Keys and values of every layer, or of one inside the scan (then without the leading axis).
+    """What one layer reads in every step.
 
-    keys, values: of the tokens so far [layers, B, S, H, Dh]; memory_keys, memory_values: [layers, B, N, H, Dh].
+    params: the layer's own, cut out of the stack once. keys, values: of the tokens so far [B, H, Dh, S * K];
+    memory_keys, memory_values: [B, H, Dh, N]. Slots come last, as the two products of attention want them.
     """
 
+    params: Any
     keys: jax.Array
     values: jax.Array
     memory_keys: jax.Array
     memory_values: jax.Array
+
+    @classmethod
+    def empty(cls, params: Any, memory_keys: jax.Array, memory_values: jax.Array, length: int) -> LayerCache:
+        """No tokens yet, room for `length`; memory_keys and memory_values [B, N, H, Dh]."""
+        memory = slots_last(memory_keys), slots_last(memory_values)
+        memory = jax.lax.optimization_barrier(memory)  # or XLA transposes again in every step of a loop
+        slots = jnp.zeros((*memory[0].shape[:-1], length), memory_keys.dtype)
+        return cls(params, slots, slots, *memory)
+
+    def append(self, keys: jax.Array, values: jax.Array, used: jax.Array) -> LayerCache:
+        """Write keys and values [B * K, T, H, Dh] behind the `used` tokens of each hypothesis."""
+        return self.replace(keys=_write(self.keys, keys, used), values=_write(self.values, values, used))
 
 
 @struct.dataclass
 class Cache:
     """What the decoder remembers between calls.
 
-    mask [B, S] bool: slots that hold a real token; memory_mask [B, N] bool; used int32 []: slots written so far,
-    pads included, the same in every row.
+    mask [B, K, S, K] bool: the slots (s, j) that hold a real token of hypothesis k's past; memory_mask [B, N] bool;
+    used int32 []: tokens written so far, pads included, the same in every row.
     """
 
-    layers: LayerCache
+    layers: tuple[LayerCache, ...]
     mask: jax.Array
     memory_mask: jax.Array
     used: jax.Array
 
     @classmethod
-    def empty(cls, memory_keys: jax.Array, memory_values: jax.Array, memory_mask: jax.Array, length: int) -> Cache:
-        """No tokens yet, room for `length`; memory_keys and memory_values [layers, B, N, H, Dh]."""
-        layers, batch, _, heads, head_dim = memory_keys.shape
-        slots = jnp.zeros((layers, batch, length, heads, head_dim), memory_keys.dtype)
-        mask = jnp.zeros((batch, length), bool)
-        return cls(LayerCache(slots, slots, memory_keys, memory_values), mask, memory_mask, jnp.int32(0))
+    def empty(cls, layers: tuple[LayerCache, ...], memory_mask: jax.Array, length: int) -> Cache:
+        """No tokens yet, room for `length`, of which `layers` are made; memory_mask bool [B, N]."""
+        return cls(layers, jnp.zeros((len(memory_mask), 1, length, 1), bool), memory_mask, jnp.int32(0))
 
     @property
     def length(self) -> int:
-        """How many slots there are, written or not."""
-        return self.mask.shape[1]
+        """How many tokens there is room for, written or not."""
+        return self.mask.shape[2]
 
     def admit(self, mask: jax.Array) -> tuple[Cache, jax.Array]:
-        """Make the next T slots known by mask [B, T]; returns what each new query may see, [B, T, S] bool."""
-        all_slots = jax.lax.dynamic_update_slice(self.mask, mask, (0, self.used))
-        past = jnp.arange(self.length) <= self.used + jnp.arange(mask.shape[1])[:, None]
-        return self.replace(mask=all_slots), all_slots[:, None] & past
-
-    def append(self, keys: jax.Array, values: jax.Array) -> Cache:
-        """Write keys and values [layers, B, T, H, Dh] of the admitted tokens."""
-        write = jax.vmap(append, (0, 0, None))
-        old = self.layers
-        layers = old.replace(keys=write(old.keys, keys, self.used), values=write(old.values, values, self.used))
-        return self.replace(layers=layers, used=self.used + keys.shape[2])
+        """Make the next T tokens known by mask [B * K, T]; returns what each new query may see, bool [B, K * T, S * K]."""
+        examples, beams, length, _ = self.mask.shape
+        new = mask.reshape(examples, beams, -1, 1) & jnp.eye(beams, dtype=bool)[:, None]
+        all_slots = jax.lax.dynamic_update_slice(self.mask, new, (0, 0, self.used, 0))
+        past = jnp.arange(length) <= self.used + jnp.arange(mask.shape[1])[:, None]
+        sees = all_slots[:, :, None] & past[..., None]
+        return self.replace(mask=all_slots), sees.reshape(examples, -1, length * beams)
 
     def repeat(self, count: int) -> Cache:
-        """Every row `count` times in a row, [B] -> [B * count]: the beams of a search."""
-        layers = jax.tree.map(lambda x: jnp.repeat(x, count, axis=1), self.layers)
-        mask, memory_mask = jnp.repeat(self.mask, count, axis=0), jnp.repeat(self.memory_mask, count, axis=0)
-        return self.replace(layers=layers, mask=mask, memory_mask=memory_mask)
+        """Every row of a cache with K = 1 becomes `count` hypotheses, [B] -> [B * count]: the beams of a search."""
+        layers = tuple(
+            x.replace(keys=jnp.repeat(x.keys, count, -1), values=jnp.repeat(x.values, count, -1)) for x in self.layers
+        )
+        mask = jnp.repeat(self.mask, count, axis=1) & (jnp.arange(count) == 0)
+        return self.replace(layers=layers, mask=mask)
 
     def reorder(self, rows: jax.Array) -> Cache:
-        """Row i becomes row rows[i], int32 [B]; memory stays, so rows may only move among beams of one example."""
-        layers = self.layers.replace(keys=self.layers.keys[:, rows], values=self.layers.values[:, rows])
-        return self.replace(layers=layers, mask=self.mask[rows])
+        """Row i takes over the past of row rows[i], int32 [B * K], a hypothesis of the same example."""
+        mask = self.mask.reshape(-1, *self.mask.shape[2:])[rows]
+        return self.replace(mask=mask.reshape(self.mask.shape))
 
 
-def append(slots: jax.Array, new: jax.Array, used: jax.Array) -> jax.Array:
-    """Write new [B, T, H, Dh] into slots [B, S, H, Dh] from position `used` on."""
-    return jax.lax.dynamic_update_slice(slots, new.astype(slots.dtype), (0, used, 0, 0))
+def slots_last(x: jax.Array) -> jax.Array:
+    """[B, S, H, Dh] -> [B, H, Dh, S], or [H, Dh, S] if B is 1: XLA drops axes of length 1 and would keep the array in both forms."""
+    x = jnp.moveaxis(x, 1, -1)
+    return x[0] if len(x) == 1 else x
+
+
+def slots_second(x: jax.Array) -> jax.Array:
+    """The inverse of `slots_last`: [B, S, H, Dh]."""
+    return jnp.moveaxis(x[None] if x.ndim == 3 else x, -1, 1)
+
+
+def _write(slots: jax.Array, new: jax.Array, used: jax.Array) -> jax.Array:
+    """Write new [B * K, T, H, Dh] into slots [B, H, Dh, S * K] from token `used` on."""
+    examples, (rows, length, *head) = len(slots_second(slots)), new.shape
+    beams = rows // examples
+    new = new.reshape(examples, beams, length, *head).swapaxes(1, 2).reshape(examples, -1, *head)
+    return jax.lax.dynamic_update_slice_in_dim(slots, slots_last(new).astype(slots.dtype), used * beams, axis=-1)

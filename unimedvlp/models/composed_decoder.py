@@ -112,9 +112,9 @@ class ComposedDecoder(nn.Module):
         return self.logits(x), cache
 
     def _embed(self, ids: jax.Array, sees: jax.Array) -> jax.Array:
-        """ids [B, T] whose queries see [B, T, S] -> [B, T, D]."""
+        """ids [B, T], each of which sees [..., S], in the same order -> [B, T, D]."""
         self._checked(ids.shape[1])
-        place = jnp.maximum(sees.sum(-1, dtype=jnp.int32) - 1, 0)
+        place = jnp.maximum(sees.sum(-1, dtype=jnp.int32) - 1, 0).reshape(ids.shape)
         return self.tokens(ids) + self.positions[place].astype(self.dtype)
 
     def _checked(self, length: int) -> int:

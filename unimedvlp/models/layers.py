@@ -142,8 +142,14 @@ class MultiHeadAttention(nn.Module):
         mask: jax.Array | None = None,
         bias: jax.Array | None = None,
     ) -> jax.Array:
-        """q_in [B, T, D] over already projected k, v [B, S, H, Dh] -> [B, T, D]."""
-        return self.out(attention(self.query(q_in), k, v, mask=mask, bias=bias, implementation=self.implementation))
+        """q_in [B, T, D] over already projected k, v [B, S, H, Dh] -> [B, T, D].
+
+        Where q_in has K times as many rows as k, each K in turn look at the same keys, as K * T queries of one row.
+        """
+        q = self.query(q_in)
+        rows = q.reshape(len(k), -1, *q.shape[2:])
+        y = attention(rows, k, v, mask=mask, bias=bias, implementation=self.implementation)
+        return self.out(y.reshape(q.shape))
 
 
 class Mlp(nn.Module):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from unimedvlp.errors import UserError
 from unimedvlp.models.attention import padding_mask
-from unimedvlp.models.cache import Cache, LayerCache, append
+from unimedvlp.models.cache import Cache, LayerCache, slots_second
 from unimedvlp.models.layers import Mlp, MultiHeadAttention, constrain, layer_norm
 
 REMAT = {
@@ -71,16 +71,17 @@ class Block(nn.Module):
 
     def extend(
         self, x: jax.Array, past: LayerCache, used: jax.Array, mask: jax.Array, memory_mask: jax.Array
-    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        """x [B, T, D] after the `used` tokens of `past` -> ([B, T, D], its keys and values [B, T, H, Dh])."""
+    ) -> tuple[jax.Array, LayerCache]:
+        """x [B * K, T, D] after the `used` tokens of `past` -> ([B * K, T, D], with them in the cache)."""
         y = self._before(self.attention_norm, x)
-        k, v = self.attention.keys_values(y, y)
-        y = self.attention.attend(y, append(past.keys, k, used), append(past.values, v, used), mask)
+        past = past.append(*self.attention.keys_values(y, y), used)
+        y = self.attention.attend(y, slots_second(past.keys), slots_second(past.values), mask)
         x = self._after(self.attention_norm, x, y, True)
         y = self._before(self.cross_norm, x)
-        y = self.cross_attention.attend(y, past.memory_keys, past.memory_values, memory_mask)
+        memory = slots_second(past.memory_keys), slots_second(past.memory_values)
+        y = self.cross_attention.attend(y, *memory, memory_mask)
         x = self._after(self.cross_norm, x, y, True)
-        return self._finish(x, True), (k, v)
+        return self._finish(x, True), past
 
     def _finish(self, x: jax.Array, deterministic: bool) -> jax.Array:
         y = self.feed_forward(self._before(self.feed_forward_norm, x))
@@ -133,23 +134,29 @@ class Stack(nn.Module):
 
     def start(self, memory: jax.Array, memory_mask: jax.Array, length: int) -> Cache:
         """An empty cache of `length` positions over memory [B, N, D], memory_mask [B, N] bool."""
+        params = nn.unbox(self.variables["params"]["block"])
+        block = self.block.clone(parent=None)
 
-        def body(block, carry, memory):
-            return carry, block.memory_keys_values(memory)
+        def layer(index: int) -> LayerCache:
+            own = jax.tree.map(lambda x: x[index], params)
+            keys_values = block.apply({"params": own}, memory, method="memory_keys_values")
+            return LayerCache.empty(own, *keys_values, length)
 
-        _, (keys, values) = self._scan(body, nn.broadcast)(self.block, (), memory)
-        return Cache.empty(keys, values, memory_mask, length)
+        return Cache.empty(tuple(map(layer, range(self.depth))), memory_mask, length)
 
     def extend(self, x: jax.Array, mask: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
-        """x [B, T, D] after `cache`, which has admitted it; mask [B, 1, T, S] -> ([B, T, D], cache)."""
+        """x [B * K, T, D] after `cache`, which has admitted it; mask [B, 1, K * T, S * K] -> ([B * K, T, D], cache).
 
-        def body(block, x, past, used, mask, memory_mask):
-            return block.extend(x, past, used, mask, memory_mask)
-
-        scan = self._scan(body, (0, nn.broadcast, nn.broadcast, nn.broadcast))
-        memory_mask = padding_mask(cache.memory_mask)
-        x, (keys, values) = scan(self.block, x, cache.layers, cache.used, mask, memory_mask)
-        return self._normalise(x), cache.append(keys, values)
+        A loop over layers that are apart already: a scan would cut each one's parameters out of the stack in every step.
+        Attention is that of "xla": fused kernels are made for many queries and would turn the slots around in every step.
+        """
+        block = self.block.clone(parent=None, implementation="xla")
+        layers, memory_mask = [], padding_mask(cache.memory_mask)
+        for past in cache.layers:
+            given = x, past, cache.used, mask, memory_mask
+            x, layer = block.apply({"params": past.params}, *given, method="extend")
+            layers.append(layer)
+        return self._normalise(x), cache.replace(layers=tuple(layers), used=cache.used + x.shape[1])
 
     def _normalise(self, x: jax.Array) -> jax.Array:
         return self.norm(x) if self.block.pre_norm else x

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from unimedvlp.parallel.operations import Conv, ConvTranspose, pick
+from unimedvlp.parallel.operations import Conv, ConvTranspose, Embed, pick
 
 RNG = np.random.default_rng(0)
 
@@ -23,3 +23,9 @@ def test_convolutions_are_flax_s(ours, flax):
     params = flax(4, (3, 3)).init(jax.random.key(0), x)
     np.testing.assert_array_equal(ours(4, (3, 3)).apply(params, x), flax(4, (3, 3)).apply(params, x))
     assert jax.tree.structure(ours(4, (3, 3)).init(jax.random.key(0), x)) == jax.tree.structure(params)
+
+
+def test_embedding_is_flax_s():
+    ids = RNG.integers(0, 9, (2, 5))
+    params = nn.Embed(9, 4).init(jax.random.key(0), ids)
+    np.testing.assert_array_equal(Embed(9, 4).apply(params, ids), nn.Embed(9, 4).apply(params, ids))

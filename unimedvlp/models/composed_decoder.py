@@ -14,6 +14,7 @@ from unimedvlp.models.cache import Cache
 from unimedvlp.models.layers import EMBEDDING, named, token_table
 from unimedvlp.models.splash import Causal
 from unimedvlp.models.stack import Block, Stack
+from unimedvlp.parallel.operations import whole
 
 
 class ComposedDecoder(nn.Module):
@@ -115,7 +116,7 @@ class ComposedDecoder(nn.Module):
         """ids [B, T], each of which sees [..., S], in the same order -> [B, T, D]."""
         self._checked(ids.shape[1])
         place = jnp.maximum(sees.sum(-1, dtype=jnp.int32) - 1, 0).reshape(ids.shape)
-        return self.tokens(ids) + self.positions[place].astype(self.dtype)
+        return self.tokens(ids) + whole(self.positions[place].astype(self.dtype))
 
     def _checked(self, length: int) -> int:
         if length > self.max_length:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from unimedvlp.errors import UserError
 from unimedvlp.models.attention import attention
+from unimedvlp.parallel.operations import Embed
 
 AXES = {
     "layers": "stacked layers of a scan",
@@ -47,9 +48,9 @@ def layer_norm(eps: float, dtype: Any, axis: str | None = "embed", name: str | N
     return nn.LayerNorm(epsilon=eps, dtype=dtype, scale_init=scale, bias_init=bias, name=name)
 
 
-def token_table(vocab: int, width: int, dtype: Any = jnp.float32) -> nn.Embed:
+def token_table(vocab: int, width: int, dtype: Any = jnp.float32) -> Embed:
     """A token embedding [vocab, width]; hand the same instance to encoder and decoder to tie them."""
-    return nn.Embed(vocab, width, dtype=dtype, embedding_init=named(EMBEDDING, "vocab", "embed"))
+    return Embed(vocab, width, dtype=dtype, embedding_init=named(EMBEDDING, "vocab", "embed"))
 
 
 def dense(features: int, axes: tuple[str | None, str | None], dtype: Any, name: str | None = None) -> nn.Dense:

@@ -17,6 +17,7 @@ import optax
 from unimedvlp.errors import UserError
 from unimedvlp.models.attention import padding_mask
 from unimedvlp.models.layers import MultiHeadAttention, dense, layer_norm, named
+from unimedvlp.parallel.operations import whole
 
 KINDS = ("none", "static", "raw", "shared")
 
@@ -89,7 +90,7 @@ class PromptPool(nn.Module):
             return Prompts(jnp.repeat(self.values[missing][None].astype(self.dtype), len(present), axis=0), None)
         scores = self.scores(missing, present, mask)
         top, chosen = jax.lax.top_k(scores, count)
-        prompts = self.values[missing][chosen]
+        prompts = whole(self.values[missing][chosen])
         if self.kind == "shared":
             prompts = prompts * count * jax.nn.softmax(top / self.temperature)[..., None]
         prompts = prompts.astype(self.dtype)

@@ -1,6 +1,6 @@
-"""Two operations whose gradients the compiler's partitioner gets wrong on a mesh with both a tensor and a sequence axis, written so
-that it can not: a gather along a sharded axis loses part of its gradient, and the gradient of a convolution's kernel is counted once
-a tensor shard. `tests/systems/test_sharded_systems.py` sees both."""
+"""Operations whose gradients the compiler's partitioner gets wrong on a mesh with both a tensor and a sequence axis, written so
+that it can not: a gather along a sharded axis loses part of its gradient, so may one from a sharded table, and the gradient of a
+convolution's kernel is counted once a tensor shard. `tests/systems/test_sharded_systems.py` sees all of it."""
 
 import flax.linen as nn
 import jax
@@ -13,12 +13,25 @@ def pick(x: jax.Array, index: jax.Array) -> jax.Array:
     return jnp.einsum("bkt,bt...->bk...", chosen, x, precision=jax.lax.Precision.HIGHEST)
 
 
+def whole(x: jax.Array) -> jax.Array:
+    """The same [B, ...], split over the batch alone."""
+    return nn.with_logical_constraint(x, ("batch", *[None] * (x.ndim - 1)))
+
+
+class Embed(nn.Embed):
+    """`nn.Embed` of ids [B, T] whose output is split over the batch alone."""
+
+    def __call__(self, inputs: jax.Array) -> jax.Array:
+        """As `nn.Embed`."""
+        return whole(super().__call__(inputs))
+
+
 class Conv(nn.Conv):
     """`nn.Conv` of [B, H, W, C] whose output is split over the batch alone."""
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """As `nn.Conv`."""
-        return _whole(super().__call__(inputs))
+        return whole(super().__call__(inputs))
 
 
 class ConvTranspose(nn.ConvTranspose):
@@ -26,8 +39,4 @@ class ConvTranspose(nn.ConvTranspose):
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """As `nn.ConvTranspose`."""
-        return _whole(super().__call__(inputs))
-
-
-def _whole(x: jax.Array) -> jax.Array:
-    return nn.with_logical_constraint(x, ("batch", *[None] * (x.ndim - 1)))
+        return whole(super().__call__(inputs))

@@ -57,7 +57,7 @@ class UniMed:
     `unsupervised` is one of `UNSUPERVISED`; `hidden` the share of blocks that masked image modelling hides; `decay` that of the
     averaged teacher. `supervised` False leaves only the unsupervised loss: the first of two stages. `points` are sampled per
     mask; `copies` is how many of the proposals each object teaches, as far as there are so many (Jia et al., 2023). `weights`
-    replace those of `WEIGHTS`.
+    replace those of `WEIGHTS`, in the losses and in the costs of matching.
     """
 
     model: Coupled
@@ -111,8 +111,7 @@ class UniMed:
             terms["consistency"], metrics["statistics"] = self._consistency(params, batch, changes)
         elif self.unsupervised == "contrast":
             terms["contrast"] = self._contrast(params, batch, changes)
-        chosen = WEIGHTS | dict(self.weights)
-        total, logged = weigh(terms, {name: chosen[name] for name in terms})
+        total, logged = weigh(terms, {name: self._weights[name] for name in terms})
         return total, metrics | logged
 
     def _supervised(self, params, batch, criterion, dropout, train) -> tuple[Terms, Metrics]:
@@ -131,14 +130,16 @@ class UniMed:
             first, second = jax.random.split(criterion)
             targets = targets_of(batch)
             latent = in_corners(decoded.latent)
-            found, matched = set_criterion(latent, targets, first, points=self.points)
+            found, matched = set_criterion(latent, targets, first, points=self.points, weights=self._weights)
             terms |= found
             if decoded.proposals is not None:
                 slots, objects = decoded.proposals["box"].shape[2], targets["object_mask"].shape[1]
                 times = max(1, min(self.copies, slots // objects))
                 several = {name: copied(x, times) for name, x in targets.items() if name in _PROPOSED}
-                found, _ = set_criterion(in_corners(decoded.proposals), targets | several, second)
-                terms["proposals"] = sum(SET_WEIGHTS[name] * value for name, value in found.items())
+                found, _ = set_criterion(
+                    in_corners(decoded.proposals), targets | several, second, weights=self._weights
+                )
+                terms["proposals"] = sum(self._weights[name] * value for name, value in found.items())
             if said is not None:
                 terms["labels"], metrics = finding_loss(said, batch["labels"])
         if logits is not None:
@@ -245,6 +246,10 @@ class UniMed:
 
     def _apply(self, params: Params, method, **kwargs):
         return self.model.apply({"params": _plain(params)}, method=method, **kwargs)
+
+    @property
+    def _weights(self) -> Mapping[str, float]:
+        return WEIGHTS | dict(self.weights)
 
     def _needs(self, decoder: str) -> None:
         if not getattr(self.model, decoder):

@@ -17,16 +17,20 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks import unidcp_ladder_page as page
 from benchmarks.points import known
 from benchmarks.results_table import append, rows
 from configs.unidcp_parts import RUNGS, TAUGHT, evaluated, run
-from launch.assemble import Run, placed
+from data_pipelines.read import PreparedSplit
+from launch.assemble import Run, make_samples, placed
 from launch.main import run as command
 from launch.train import DEFAULTS, train_config
 from unimedvlp import config as configs
+from unimedvlp import tasks
+from unimedvlp.evaluation import retrieval
 from unimedvlp.training.checkpoints import load_params
 from unimedvlp.training.metrics_file import read_metrics
 
@@ -37,9 +41,9 @@ DATA = {
     "iu_xray": (REPORTS, ("findings", "impression"), 64, {"findings": {}, "summarise": {}}),
 }  # path, what is retrieved and its tokens, tasks
 CORE = ("mlm", "umlm", "mim", "umim", "itm")  # left out of the ladder: they need no prompt, or one alone
+WAYS = ("image_to_text", "text_to_image")
 STATISTICS = ("prompt_agreement", "prompt_usage", "prompt_norm_image", "prompt_norm_text", "prompt_refinement")
-RETRIEVAL = tuple(f"retrieve/{way}_r{k}" for way in ("image_to_text", "text_to_image") for k in (1, 5, 10))
-SCORES = (*RETRIEVAL, "findings/auroc_macro", "infer/accuracy", "summarise/rouge_l")
+SCORES = (*page.RECALLS, "findings/auroc_macro", "infer/accuracy", "summarise/rouge_l")
 KEY = ("data", "steps", "batch", "finetune", "variant", "rung", "seed")
 COLUMNS = (*KEY, *SCORES, *STATISTICS)
 
@@ -60,6 +64,8 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.table:
         print(page.table(rows(options.out)))
+        if (options.data / DATA[options.set_name][0]).is_dir():
+            print(chance(options.set_name, options.data))
         page.draw(rows(options.out), options.out.with_suffix(".png"))
         return 0
     for seed in options.seeds:
@@ -105,7 +111,7 @@ def point(config: ConfigDict, key: dict[str, str], runs: Path, data: Path, overr
 
 def tasks_of(data: str, rung: str, steps: int, seed: int, overrides: list[str]) -> ConfigDict:
     """The fine-tuning of one point: images alone and texts alone."""
-    path, _, _, tasks = DATA[data]
+    path, _, _, asked = DATA[data]
     train = {
         name: {
             "path": path,
@@ -114,12 +120,12 @@ def tasks_of(data: str, rung: str, steps: int, seed: int, overrides: list[str]) 
             "weight": 1.0,
             "pack": 8 if name == "findings" else 1,
         }
-        for name, task in tasks.items()
+        for name, task in asked.items()
     }
-    evals = {name: evaluated(path, name, task) for name, task in tasks.items()}
+    evals = {name: evaluated(path, name, task) for name, task in asked.items()}
     lengths = {"views": 1, "text": 64, "prompt": 4, "response": 48}
     config = run("tiny", train, evals, TAUGHT, best="", rung=rung, steps=steps, learning_rate=5e-4, **lengths)
-    if "summarise" not in tasks:
+    if "summarise" not in asked:
         config.system.weights.tokens = 0.0
     config.seed = seed
     configs.override(config, [x for x in overrides if x.startswith(("system.model.", "system.prompts."))])
@@ -129,7 +135,7 @@ def tasks_of(data: str, rung: str, steps: int, seed: int, overrides: list[str]) 
 def scored(config: ConfigDict, workdir: Path, data: Path) -> dict[str, float]:
     """Train, unless that is done: `SCORES` of every entry of `evals` on the test split, newest weights."""
     training = config.copy_and_resolve_references()
-    training.update(evals=ConfigDict(), best="", evaluate_every=0)
+    training.evals, training.best, training.evaluate_every = {}, "", 0
     train_config(training, workdir, data)
     parts = Run.load(workdir, data)
     parts.config.evals = config.evals
@@ -139,6 +145,24 @@ def scored(config: ConfigDict, workdir: Path, data: Path) -> dict[str, float]:
         evaluator = parts.evaluator(name, "test", full=True)
         found |= {f"{evaluator.task.name}/{metric}": value for metric, value in evaluator.headline(params).items()}
     return {name: found[name] for name in SCORES if name in found}
+
+
+def chance(data: str, folder: Path, draws: int = 50) -> str:
+    """Lines of recall on the test split: random orders, and random ones that know the modality of image and text."""
+    path, sections, _, _ = DATA[data]
+    source = PreparedSplit(folder / path, "test")
+    samples = make_samples(source, tasks.build({"name": "retrieve", "sections": sections}))
+    texts = samples.column("text")
+    modality = np.array([source[int(i)].modality for i in samples.records])
+    same = modality[:, None] == modality
+    lines = []
+    for title, known_part in (("random order", 0), ("modality alone", 2)):
+        noise = (np.random.default_rng(seed).random(same.shape) for seed in range(draws))
+        ranks = [retrieval.ranked({"": known_part * same + x}, texts) for x in noise]
+        found = [np.mean([one[way] <= k for order in ranks for one in order]) for way in WAYS for k in (1, 5, 10)]
+        at = [(found[k] + found[k + 3]) / 2 for k in range(3)]
+        lines.append(f"| {title} | {draws} | " + " | ".join(f"{x:.3f}" for x in (np.mean(found), *at)) + " |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

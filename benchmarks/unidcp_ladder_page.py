@@ -7,7 +7,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 Rows = Sequence[Mapping[str, str]]
+RECALLS = tuple(f"retrieve/{way}_r{k}" for way in ("image_to_text", "text_to_image") for k in (1, 5, 10))
 SHOWN = {
+    "mean recall": RECALLS,
     "recall at 1": ("retrieve/image_to_text_r1", "retrieve/text_to_image_r1"),
     "recall at 5": ("retrieve/image_to_text_r5", "retrieve/text_to_image_r5"),
     "recall at 10": ("retrieve/image_to_text_r10", "retrieve/text_to_image_r10"),

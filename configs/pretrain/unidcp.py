@@ -36,6 +36,6 @@ def get_config(argument: str = "tiny") -> ConfigDict:
         train[name] = {"path": path, "split": "train", "tasks": {"retrieve": {"sections": sections}}, "weight": None}
         task = {"name": "retrieve", "sections": sections}
         evals[f"retrieve_{name}"] = {"path": path, "split": "validation", "task": task, "batch": 32, "limit": 128}
-    long = {"steps": 100_000, "batch": 256} if size == "base" else {"steps": 600, "batch": 32}
+    long = {"steps": 100_000, "batch": 256} if size == "base" else {"steps": 300, "batch": 16, "text": 64}
     best = f"retrieve_{chosen[0]}/image_to_text_r10"
     return run(size, train, evals, TERMS, best=best, rung=rungs[-1], prompt=4, response=1, **long)

@@ -105,12 +105,13 @@ class PromptedEncoder(nn.Module):
         x = encoder.embed(pixels).reshape(b, v * grid[0] * grid[1], -1)
         mask = jnp.repeat(view_mask, grid[0] * grid[1], axis=1)
         x, statistics = self.standardise(x, mask, deterministic=deterministic or keep is not None)
-        patches = x.reshape(b * v, grid[0] * grid[1], -1) + encoder.places(grid)  # places are shared, and come back
+        asking = x.reshape(b * v, grid[0] * grid[1], -1)
+        patches = asking + encoder.places(grid)  # all images share these: the encoder needs them, the pool does not
         if keep is not None:
-            patches = pick(patches, keep)
+            asking, patches = pick(asking, keep), pick(patches, keep)
         tokens, mask = self.image.place(encoder.encode(patches, deterministic=deterministic), view_mask)
-        embeddings = patches.reshape(b, -1, patches.shape[-1])
-        asks = jnp.repeat(view_mask, patches.shape[1], axis=1)
+        embeddings = asking.reshape(b, -1, asking.shape[-1])
+        asks = jnp.repeat(view_mask, asking.shape[1], axis=1)
         return Half(tokens, mask, embeddings, asks, statistics=statistics)
 
     def read(self, ids: jax.Array, mask: jax.Array, *, deterministic: bool = True) -> Half:

@@ -23,7 +23,7 @@ def run(name, out, *meshes):
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
     for mesh in meshes:
-        np.testing.assert_allclose(found[mesh]["rows"], found["one"]["rows"], rtol=1e-5, err_msg=mesh)
+        np.testing.assert_allclose(found[mesh]["rows"], found["one"]["rows"], rtol=2e-5, err_msg=mesh)
     return found
 
 
@@ -31,8 +31,9 @@ def test_no_system_is_left_out():
     assert set(sharded_systems.CASES) == set(systems.names()), "give each system a case in sharded_systems.py"
 
 
-def test_a_mesh_of_all_kinds_gives_the_losses_of_one_device(tmp_path):
-    run("baseline", tmp_path / "found.json", "mixed")
+@pytest.mark.parametrize("name", ["baseline", "codes", "unimed"])  # the others take minutes to compile
+def test_a_mesh_of_all_kinds_gives_the_losses_of_one_device(name, tmp_path):
+    run(name, tmp_path / "found.json", "mixed")
 
 
 @pytest.mark.slow

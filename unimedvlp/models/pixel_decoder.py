@@ -17,6 +17,7 @@ from unimedvlp.models.conv_pyramid import conv, group_norm
 from unimedvlp.models.layers import dense
 from unimedvlp.models.places import grid_points, sine_code
 from unimedvlp.models.stack import Block, Stack
+from unimedvlp.parallel.operations import whole
 
 
 class PixelDecoder(nn.Module):
@@ -75,4 +76,6 @@ class PixelDecoder(nn.Module):
 
 def upsample(x: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Nearest neighbour: [B, h, w, D] -> [B, *size, D], where `size` is a multiple of (h, w)."""
-    return x.repeat(size[0] // x.shape[1], axis=1).repeat(size[1] // x.shape[2], axis=2)
+    b, h, w, d = x.shape
+    blocks = (b, h, size[0] // h, w, size[1] // w, d)
+    return whole(jnp.broadcast_to(x[:, :, None, :, None], blocks).reshape(b, *size, d))

@@ -27,16 +27,16 @@ class Embed(nn.Embed):
 
 
 class Conv(nn.Conv):
-    """`nn.Conv` of [B, H, W, C] whose output is split over the batch alone."""
+    """`nn.Conv` of [B, H, W, C] whose input and output are split over the batch alone."""
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """As `nn.Conv`."""
-        return whole(super().__call__(inputs))
+        return whole(super().__call__(whole(inputs)))
 
 
 class ConvTranspose(nn.ConvTranspose):
-    """`nn.ConvTranspose` of [B, H, W, C] whose output is split over the batch alone."""
+    """`nn.ConvTranspose` of [B, H, W, C] whose input and output are split over the batch alone."""
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """As `nn.ConvTranspose`."""
-        return whole(super().__call__(inputs))
+        return whole(super().__call__(whole(inputs)))

@@ -70,8 +70,8 @@ def get_config(size: str = "tiny") -> ConfigDict:
             "unsupervised": "masked_image",
             "supervised": True,
             "points": 512 if tiny else 12544,
-            "copies": 4,
-            "weights": {"masked_image": 1.0, "projection": 1.0},
+            "copies": 2 if tiny else 4,
+            "weights": {"masked_image": 1.0, "projection": 1.0, "tokens": 1.0},
             "model": model(tiny),
         },
         "optimizer": {
@@ -104,6 +104,7 @@ def model(tiny: bool) -> dict:
             "heads": 4,
             "mlp": 256,
             "pixel_depth": 1,
+            "fine": True,
             "text_depth": 1,
             "decomposed_depth": 3,
             "composed_depth": 2,

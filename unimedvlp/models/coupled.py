@@ -30,7 +30,7 @@ class Coupled(nn.Module):
     """`encoder` is a `Backbone`, made with parent=None; `width` is that of all else; depths are layers, lengths tokens.
 
     `memory` says what the composed decoder sees: "image", "queries" or "both"; with `detach` no gradient flows from it into
-    the queries. `composed` and `decomposed` False leave that decoder out.
+    the queries. `fine` as in `PixelDecoder`. `composed` and `decomposed` False leave that decoder out.
     """
 
     vocab: int
@@ -40,6 +40,7 @@ class Coupled(nn.Module):
     heads: int = 8
     mlp: int = 2048
     pixel_depth: int = 6
+    fine: bool = False
     text_depth: int = 12
     decomposed_depth: int = 9
     composed_depth: int = 6
@@ -64,7 +65,7 @@ class Coupled(nn.Module):
         if self.memory == "queries" and not self.decomposed:
             raise UserError("system.model.memory 'queries' needs the decomposed decoder")
         sizes = {"width": self.width, "heads": self.heads, "mlp": self.mlp, "dtype": self.dtype, "remat": self.remat}
-        self.pixels = PixelDecoder(depth=self.pixel_depth, **sizes)
+        self.pixels = PixelDecoder(depth=self.pixel_depth, fine=self.fine, **sizes)
         self.table = token_table(self.vocab, self.width, self.dtype)
         self.text = TextEncoder(self.vocab, depth=self.text_depth, max_length=self.max_text, table=self.table, **sizes)
         if self.decomposed:

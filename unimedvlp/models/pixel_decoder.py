@@ -23,13 +23,15 @@ from unimedvlp.parallel.operations import whole
 class PixelDecoder(nn.Module):
     """`depth` post-norm encoder layers on the coarsest map, then a 3x3 convolution, GroupNorm and ReLU at every stride.
 
-    `width` is that of all outputs, a multiple of 16.
+    `width` is that of all outputs, a multiple of 16. The memory is all maps but the finest (X-Decoder), or, with `fine`, all but
+    the coarsest: in small images, objects are smaller than a cell of the coarse maps.
     """
 
     width: int
     heads: int
     mlp: int
     depth: int = 6
+    fine: bool = False
     dtype: Any = jnp.float32
     implementation: str = "xla"
     remat: str = "none"
@@ -38,18 +40,18 @@ class PixelDecoder(nn.Module):
     def __call__(self, maps: Sequence[jax.Array], *, deterministic: bool = True) -> tuple[list[jax.Array], jax.Array]:
         """maps [B, H_i, W_i, D_i], finest first, each side a multiple of the next one's.
 
-        Returns memory maps [B, H_i, W_i, D] of all but the finest, coarsest first, and mask features [B, H_0, W_0, D].
+        Returns memory maps [B, H_i, W_i, D], coarsest first, and mask features [B, H_0, W_0, D].
         """
         *finer, coarsest = maps
         x = self._smooth(self._encode(coarsest, deterministic), "coarsest")
-        memory = []
+        seen = [x]
         for i, lateral in reversed(list(enumerate(finer))):
-            memory.append(x)
             side = group_norm(self.dtype, name=f"lateral_norm_{i}")(
                 conv(self.width, 1, self.dtype, name=f"lateral_{i}")(lateral)
             )
             x = self._smooth(side + upsample(x, lateral.shape[1:3]), f"smooth_{i}")
-        return memory, dense(self.width, (None, "embed"), self.dtype, "mask_features")(x)
+            seen.append(x)
+        return seen[1:] if self.fine else seen[:-1], dense(self.width, (None, "embed"), self.dtype, "mask_features")(x)
 
     def _encode(self, x: jax.Array, deterministic: bool) -> jax.Array:
         x = dense(self.width, (None, "embed"), self.dtype, "project")(x)

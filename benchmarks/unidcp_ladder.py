@@ -89,7 +89,14 @@ def pretraining(data: str, rung: str, seed: int, overrides: list[str]) -> Config
     config = ConfigDict(DEFAULTS | dict(configs.load(f"configs/pretrain/unidcp.py:tiny,{data},{rung}")))
     config.data.train[data].tasks.retrieve.sections = sections
     config.evals[f"retrieve_{data}"].task.sections = sections
-    fixed = {"seed": seed, "data.spec.views": 1, "data.spec.text_length": length, "steps": 200, "optimizer.warmup": 20}
+    fixed = {
+        "seed": seed,
+        "data.spec.views": 1,
+        "data.spec.text_length": length,
+        "steps": 200,
+        "batch": 32,
+        "optimizer.warmup": 20,
+    }
     config.update_from_flattened_dict(fixed | {f"system.weights.{name}": 0.0 for name in CORE})
     configs.override(config, overrides)
     return config

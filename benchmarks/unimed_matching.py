@@ -35,7 +35,8 @@ def main() -> None:
     params = meta.unbox(jax.jit(system.init)(jax.random.key(0), batch))
     grad = jax.jit(jax.grad(lambda p, b: system.loss(p, b, jax.random.key(1), train=True)[0]))
     step = seconds(grad, params, batch)
-    layers, places = config.system.model.decomposed_depth + 1, (spec.image_size // 8) ** 2 * 21 // 16
+    finest = spec.image_size // (4 if config.system.model.fine else 8)
+    layers, places = config.system.model.decomposed_depth + 1, finest**2 * 21 // 16
     rng, real = np.random.default_rng(0), batch["object_mask"]
     solve = jax.jit(assign)
     parts = {

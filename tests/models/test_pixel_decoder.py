@@ -22,6 +22,10 @@ def test_maps_become_memory_and_mask_features():
     memory, features = apply(params, MAPS)
     assert [m.shape for m in memory] == [(2, 2, 2, 16), (2, 4, 4, 16), (2, 8, 8, 16)]
     assert features.shape == (2, 16, 16, 16)
+    finer, same = PixelDecoder(width=16, heads=2, mlp=32, depth=2, fine=True).apply(params, MAPS)
+    assert [m.shape for m in finer] == [(2, 4, 4, 16), (2, 8, 8, 16), (2, 16, 16, 16)]
+    np.testing.assert_allclose(finer[0], memory[1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(same, features, rtol=1e-5, atol=1e-5)
     changed = apply(params, [*MAPS[:3], MAPS[3].at[:, 0, 0].add(3.0)])[1]
     assert np.abs(changed - features).max() > 1e-3
     grads = jax.grad(lambda p: jnp.square(module.apply(p, MAPS)[1]).sum())(params)

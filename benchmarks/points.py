@@ -6,11 +6,11 @@ from pathlib import Path
 
 import ml_collections
 
+from configs.pretrain.unimed import LEADS
 from launch.assemble import Run, placed
 from launch.train import train_config
 from unimedvlp.training.checkpoints import load_params
 
-LEADS = {"cells": "ap50", "lungs": "dice", "vessels": "dice", "lesions": "ap50", "labels": "auroc_macro"}
 COLUMNS = ("point", "seed", "steps", "batch", *LEADS)
 
 

@@ -69,12 +69,11 @@ def point_config(spec: str, point: str, seed: int, overrides: Sequence[str]) -> 
         name = point.removeprefix("only-")
         config.data.train = {name: config.data.train[name]}
         config.evals = {name: config.evals[name]}
+        config.best = f"{name}/{points.LEADS[name]}"
         if name != "labels":
             config.system.labels = config.data.spec.labels = ()
     for entry in config.evals.values():
         entry.decoders = decoders
-    name = next(iter(config.evals))
-    config.best = "lungs/dice" if "lungs" in config.evals else f"{name}/{points.LEADS[name]}"
     configs.override(config, [f"seed={seed}", *POINTS[point], *overrides])
     return config
 

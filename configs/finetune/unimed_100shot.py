@@ -13,7 +13,6 @@ from configs.pretrain import unimed
 from unimedvlp.errors import UserError
 
 SHOTS = 100
-LEADS = {"cells": "ap50", "lungs": "dice", "vessels": "dice", "labels": "auroc_macro", "lesions": "ap50"}
 
 
 def get_config(entry: str = "cells") -> ConfigDict:
@@ -23,12 +22,12 @@ def get_config(entry: str = "cells") -> ConfigDict:
     name = "labelled" if synthetic else entry
     if name not in config.data.train or name == "unlabelled":
         raise UserError(
-            f"configs/finetune/unimed_100shot.py: no data set {entry!r}; use {', '.join(LEADS)} or synthetic"
+            f"configs/finetune/unimed_100shot.py: no data set {entry!r}; use {', '.join(unimed.LEADS)} or synthetic"
         )
     config.data.train = {name: {**config.data.train[name], "shots": SHOTS}}
     config.evals = config.evals if synthetic else {name: config.evals[name]}
     lead = "lesions" if synthetic else name
-    config.best = f"{lead}/{LEADS[lead]}"
+    config.best = f"{lead}/{unimed.LEADS[lead]}"
     config.system.unsupervised = "none"
     config.update({"steps": 100 if synthetic else 500, "start_from": "", "evaluate_every": 0, "save_every": 0})
     config.optimizer = {

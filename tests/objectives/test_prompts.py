@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 from scipy.stats import entropy
 
 from unimedvlp.objectives.contrast import unit
@@ -18,7 +18,8 @@ terms_of = jax.jit(prompt_terms, static_argnums=2)
 def test_equal_scipy():
     terms, metrics = terms_of(*COSINES, (3, 5))
     image, text = (softmax(np.asarray(x, np.float64) / 0.1, axis=1) for x in COSINES)
-    share = (entropy(image, text, axis=1) + entropy(text, image, axis=1)).mean() / 2
+    overlap = np.sqrt(image) @ np.sqrt(text).T / 0.1
+    share = np.mean([logsumexp(overlap, axis=axis) - np.diag(overlap) for axis in (0, 1)])
     np.testing.assert_allclose(terms["share"], share, rtol=1e-4)
     pulled = [1 - np.sort(x, axis=1)[:, -k:].mean() for x, k in zip(COSINES, (3, 5), strict=True)]
     np.testing.assert_allclose(terms["pull"], np.mean(pulled), rtol=1e-5)
@@ -30,14 +31,18 @@ def test_equal_scipy():
 
 
 def test_known_values():
-    terms, metrics = terms_of(*COSINES, (1, 1))
-    np.testing.assert_allclose(terms["share"], 1 / (D * 0.1**2), rtol=0.15)
+    flat, _ = terms_of(jnp.zeros((B, S)), jnp.zeros((B, S)), (1, 1))
+    np.testing.assert_allclose(flat["share"], np.log(B), rtol=1e-5)  # agreement that tells no study from another
     same, metrics = terms_of(COSINES[0], COSINES[0], (1, 1))
-    assert abs(same["share"]) < 1e-6 and metrics["prompt_agreement"] == 1
+    assert same["share"] < flat["share"] - 0.5 and metrics["prompt_agreement"] == 1
     collapsed = jnp.zeros((B, S)).at[:, 3].set(1.0)
     one, metrics = terms_of(collapsed, collapsed, (1, 1), temperature=0.01)
     np.testing.assert_allclose(one["balance"], np.log(S), rtol=1e-4)
     assert one["pull"] == 0 and metrics["prompt_usage"] == 1 / S
+    own, _ = terms_of(jnp.eye(B, S), jnp.eye(B, S), (1, 1), temperature=0.02)
+    assert own["share"] < 1e-6
+    alike, _ = terms_of(jnp.eye(B, S), jnp.eye(B, S)[::-1], (1, 1), temperature=0.02, groups=jnp.zeros(B, int))
+    np.testing.assert_allclose(alike["share"], 50 * (1 - 1 / B), rtol=1e-4)  # all are one study, and seldom overlap
     even, metrics = terms_of(jnp.eye(S), jnp.eye(S), (1, 1), temperature=0.01)
     assert abs(even["balance"]) < 1e-4 and metrics["prompt_usage"] == 1
 

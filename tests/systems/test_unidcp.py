@@ -74,7 +74,7 @@ def test_every_term_starts_at_its_known_value_and_every_parameter_learns(params,
     assert value["itm"] == pytest.approx(np.log(2), rel=0.05)
     assert np.log(len(PAIRS)) - 0.1 < value["itc"] < np.log(len(PAIRS)) + 1 / (2 * width * tau**2)
     assert value["choices"] == pytest.approx(np.log(3) + np.log(2), rel=0.05)
-    assert 0 < value["share"] < 2 / (case.PROMPTS["key_width"] * tau**2)
+    assert value["share"] == pytest.approx(np.log(len(PAIRS)), rel=0.5)
     assert 0 <= value["pull"] <= 2 and 0 <= value["balance"] <= np.log(case.PROMPTS["slots"])
     assert total == pytest.approx(sum(value.values()), rel=1e-5) and total.dtype == jnp.float32
     assert metrics["pairs"] == len(PAIRS) / len(BATCH["text"])

@@ -99,12 +99,8 @@ class PromptPool(nn.Module):
         return Prompts(prompts, scores)
 
     def scores(self, missing: str, present: jax.Array, mask: jax.Array) -> jax.Array:
-        """Float32 scores `[B, S]` of the slots: cosines with the shared keys, or inner products with the values.
-
-        Queries read the embeddings and do not shape them, as the frozen query function of L2P does not: where they did, the
-        terms that bring the queries of both modalities together took from the embeddings what tells studies apart.
-        """
-        present, weight = jax.lax.stop_gradient(present), mask[..., None].astype(jnp.float32)
+        """Float32 scores `[B, S]` of the slots: cosines with the shared keys, or inner products with the values."""
+        present, weight = present.astype(jnp.float32), mask[..., None].astype(jnp.float32)
         mean = (present * weight).sum(1) / jnp.maximum(weight.sum(1), 1)
         queries, keys = mean, self.values[missing]
         if self.kind == "shared":

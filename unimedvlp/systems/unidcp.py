@@ -250,7 +250,8 @@ def paired_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng:
             (model.pool.text_prompts, model.pool.image_prompts),
             (for_images.scores, for_texts.scores[:size]),
         )
-        prompts, measured = prompt_terms(*asked, chosen, temperature=model.pool.temperature, valid=pairs)
+        rows = {"groups": groups, "valid": pairs}
+        prompts, measured = prompt_terms(*asked, chosen, temperature=model.pool.temperature, **rows)
         terms, metrics = terms | prompts, metrics | measured
     return {name: terms[name] for name in terms if name in wanted}, metrics
 

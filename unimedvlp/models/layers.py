@@ -59,6 +59,13 @@ def dense(features: int, axes: tuple[str | None, str | None], dtype: Any, name: 
     return nn.Dense(features, dtype=dtype, kernel_init=kernel, bias_init=bias, name=name)
 
 
+def gelu(x: jax.Array) -> jax.Array:
+    """The exact GELU (Hendrycks and Gimpel, 2016), in float32. By erf: `nn.gelu(approximate=False)` goes by erfc, which keeps digits
+    far below 0 that no one needs, and cost a TPU 8 % of a ViT's step."""
+    wide = x.astype(jnp.float32)
+    return (0.5 * wide * (1 + jax.lax.erf(wide * 0.5**0.5))).astype(x.dtype)
+
+
 def last_layer(features: int, name: str | None = None) -> nn.Dense:
     """A last linear layer in float32 whose outputs begin near 0, so that its loss begins at its known value."""
     return nn.Dense(features, dtype=jnp.float32, kernel_init=named(EMBEDDING, None, None), name=name)
@@ -163,4 +170,4 @@ class Mlp(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """x [B, T, D] -> [B, T, D]."""
         y = dense(self.hidden, ("embed", "mlp"), self.dtype, "up")(x)
-        return dense(x.shape[-1], ("mlp", "embed"), self.dtype, "down")(nn.gelu(y, approximate=False))
+        return dense(x.shape[-1], ("mlp", "embed"), self.dtype, "down")(gelu(y))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from unimedvlp.errors import UserError
-from unimedvlp.models.layers import EMBEDDING, KERNEL, dense, layer_norm, named
+from unimedvlp.models.layers import EMBEDDING, KERNEL, dense, gelu, layer_norm, named
 from unimedvlp.models.stack import Block, Stack
 from unimedvlp.parallel.operations import Conv
 
@@ -54,7 +54,7 @@ class ConvStem(nn.Module):
                 dtype=self.dtype,
                 kernel_init=named(KERNEL, None, None, None, None),
             )(x)
-            x = nn.gelu(layer_norm(1e-6, self.dtype, axis=None)(x), approximate=False)
+            x = gelu(layer_norm(1e-6, self.dtype, axis=None)(x))
         return dense(self.width, (None, "embed"), self.dtype, "project")(x)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from unimedvlp.errors import UserError
 from unimedvlp.models.backbone import STRIDES, check_size
-from unimedvlp.models.layers import KERNEL, layer_norm, named
+from unimedvlp.models.layers import KERNEL, gelu, layer_norm, named
 from unimedvlp.models.vit import ViT
 from unimedvlp.parallel.operations import Conv, ConvTranspose
 
@@ -66,7 +66,7 @@ class ViTPyramid(nn.Module):
         while scale > stride:
             scale //= 2
             x = self._conv(ConvTranspose, x.shape[-1] // 2, 2, f"up_{stride}_{scale}", strides=(2, 2))(x)
-            x = nn.gelu(self._norm(f"up_{stride}_{scale}_norm")(x), approximate=False) if scale > stride else x
+            x = gelu(self._norm(f"up_{stride}_{scale}_norm")(x)) if scale > stride else x
         while scale < stride:
             scale *= 2
             x = nn.max_pool(x, (2, 2), (2, 2))

@@ -23,7 +23,9 @@ def test_override_and_reload(tmp_path):
 
 
 def test_options_left_at_their_defaults_can_be_set():
-    c = ml_collections.ConfigDict({"system": {"name": "baseline", "model": {"width": 8}}, "method": {"name": "beam"}}).lock()
+    c = ml_collections.ConfigDict(
+        {"system": {"name": "baseline", "model": {"width": 8}}, "method": {"name": "beam"}}
+    ).lock()
     config.override(c, ["system.smoothing=1e-1", "system.model.remat=dots", "method.length_penalty=2"])
     assert c.system.smoothing == 0.1 and c.system.model.remat == "dots" and c.method.length_penalty == 2
     with pytest.raises(UserError, match=r"unknown config key 'system.modle'; did you mean 'model'"):

@@ -14,7 +14,8 @@ import yaml
 from unimedvlp.errors import UserError
 
 FILE = "config.json"
-CHECKED_WHEN_BUILT = ("system", "method", "augment", "spec")  # parts whose keys `build` checks, so that left out ones can be set
+# parts whose keys `build` checks, so that those left out can be set
+CHECKED_WHEN_BUILT = ("system", "method", "augment", "spec")
 T = TypeVar("T")
 
 

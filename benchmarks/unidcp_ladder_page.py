@@ -56,7 +56,9 @@ def table(rows: Rows) -> str:
 
 
 def draw(rows: Rows, path: Path) -> None:
-    """A picture of the table: a row of panels a budget, points are seeds and bars their means."""
+    """A picture of the table, of variants only where there is nothing else: a row of panels a budget, points are seeds and bars
+    their means."""
+    rows = [row for row in rows if not row["variant"]] or rows
     budgets = grouped(rows)
     names = [name for name, c in SHOWN.items() if any(all(row[x] for x in c) for row in rows)]
     size = (3 * len(names), 3 * len(budgets))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -109,6 +109,21 @@ def generate(
     if isinstance(method, Beam):
         return beam_search(extend, cache, logits, max_new, method.size, method.length_penalty, eos, pad, allowed)
     return _one_by_one(extend, cache, logits, max_new, method, rng, eos, pad, allowed)
+
+
+def respond(
+    start: Callable[[int], Cache],
+    extend: Extend,
+    batch: Mapping[str, Any],
+    rng: jax.Array,
+    method: Method,
+    length: int,
+    allowed: Grammar | None,
+) -> jax.Array:
+    """Response ids [B, length] to the prompts of a batch, with its guide if it has one; `start` makes a cache of so many slots."""
+    prompt = batch["prompt"], batch["prompt_mask"]
+    given = {"max_new": length, "method": method, "rng": rng, "allowed": allowed, "guide": batch.get("guide")}
+    return generate(extend, start(prompt[0].shape[1] + length), *prompt, **given)[0]
 
 
 def _one_by_one(extend, cache, logits, max_new, method, rng, eos, pad, allowed):

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from unimedvlp import config as configs
 from unimedvlp.models.attention import padding_mask
 from unimedvlp.models.composed_decoder import ComposedDecoder
-from unimedvlp.models.generate import Grammar, Method, generate
+from unimedvlp.models.generate import Grammar, Method, respond
 from unimedvlp.models.layers import EMBEDDING, dense, named, token_table
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.stack import Block, Stack
@@ -194,11 +194,9 @@ class Baseline:
     ) -> jax.Array:
         """Response ids `[B, length]`."""
         apply = functools.partial(self.model.apply, {"params": params})
-        cache = apply(batch, batch["prompt"].shape[1] + length, method=Model.start)
+        start = functools.partial(apply, batch, method=Model.start)
         extend = functools.partial(apply, method=Model.extend)
-        prompt = (batch["prompt"], batch["prompt_mask"])
-        options = {"max_new": length, "method": method, "rng": rng, "allowed": allowed, "guide": batch.get("guide")}
-        return generate(extend, cache, *prompt, **options)[0]
+        return respond(start, extend, batch, rng, method, length, allowed)
 
     def class_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the classes that a response will name, from the images alone."""

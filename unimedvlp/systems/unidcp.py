@@ -21,7 +21,7 @@ from unimedvlp import config as configs
 from unimedvlp.errors import UserError
 from unimedvlp.models.co_attention import CoAttention
 from unimedvlp.models.composed_decoder import ComposedDecoder
-from unimedvlp.models.generate import Grammar, Method, generate
+from unimedvlp.models.generate import Grammar, Method, respond
 from unimedvlp.models.layers import dense, last_layer, layer_norm, named, token_table
 from unimedvlp.models.multiview import MultiView
 from unimedvlp.models.patch_decoder import PatchDecoder
@@ -334,10 +334,9 @@ class UniDCP:
     ) -> jax.Array:
         """Response ids `[B, length]`."""
         apply = functools.partial(self.model.apply, {"params": params})
-        cache = apply(batch, batch["prompt"].shape[1] + length, method=Model.start)
+        start = functools.partial(apply, batch, method=Model.start)
         extend = functools.partial(apply, method=Model.extend)
-        prompt = (batch["prompt"], batch["prompt_mask"])
-        return generate(extend, cache, *prompt, max_new=length, method=method, rng=rng, allowed=allowed)[0]
+        return respond(start, extend, batch, rng, method, length, allowed)
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token, from the head."""

@@ -24,7 +24,7 @@ from unimedvlp.errors import UserError
 from unimedvlp.models.backbone import Backbone
 from unimedvlp.models.conv_pyramid import ConvPyramid
 from unimedvlp.models.coupled import Coupled
-from unimedvlp.models.generate import Grammar, Method, generate
+from unimedvlp.models.generate import Grammar, Method, respond
 from unimedvlp.models.query_heads import logit
 from unimedvlp.models.swin import Swin
 from unimedvlp.models.vit_pyramid import ViTPyramid
@@ -199,11 +199,9 @@ class UniMed:
         """Response ids `[B, length]` of the composed decoder."""
         self._needs("composed")
         memory = self._apply(params, lambda model: self._recall(model, batch))
-        start = lambda model: model.start(memory, batch["prompt"].shape[1] + length)  # noqa: E731
-        cache = self._apply(params, start)
+        start = lambda length: self._apply(params, lambda model: model.start(memory, length))  # noqa: E731
         extend = functools.partial(self.model.apply, {"params": _plain(params)}, method=Coupled.extend)
-        prompt = (batch["prompt"], batch["prompt_mask"])
-        return generate(extend, cache, *prompt, max_new=length, method=method, rng=rng, allowed=allowed)[0]
+        return respond(start, extend, batch, rng, method, length, allowed)
 
     def first_logits(self, params: Params, batch: Batch) -> jax.Array:
         """Logits `[B, V]` of the first response token of the composed decoder."""

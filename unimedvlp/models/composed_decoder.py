@@ -13,7 +13,7 @@ from unimedvlp.models.attention import causal_mask, padding_mask, segment_mask
 from unimedvlp.models.cache import Cache
 from unimedvlp.models.layers import EMBEDDING, named, token_table
 from unimedvlp.models.splash import Causal
-from unimedvlp.models.stack import Block, Stack
+from unimedvlp.models.stack import stack_of
 from unimedvlp.parallel.operations import whole
 
 
@@ -42,18 +42,7 @@ class ComposedDecoder(nn.Module):
         self.tokens = token_table(self.vocab, self.width, self.dtype) if self.table is None else self.table
         shape = (self.max_length, self.width)
         self.positions = self.param("positions", named(EMBEDDING, "position", "embed"), shape)
-        block = Block(
-            self.width,
-            self.heads,
-            self.mlp,
-            cross=True,
-            dropout=self.dropout,
-            eps=self.eps,
-            dtype=self.dtype,
-            implementation=self.implementation,
-            parent=None,
-        )
-        self.layers = Stack(block, self.depth, self.remat, self.unroll)
+        self.layers = stack_of(self, cross=True)
         self.drop = nn.Dropout(self.dropout)
 
     def __call__(

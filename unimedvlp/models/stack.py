@@ -165,6 +165,13 @@ class Stack(nn.Module):
         return scan_layers(body, self.depth, in_axes, self.unroll)
 
 
+def stack_of(owner: nn.Module, **options: Any) -> Stack:
+    """The stack of an encoder or decoder that has the fields of `Block` and `Stack` itself; `options` are of the block."""
+    shared = ("width", "heads", "mlp", "dropout", "eps", "dtype", "implementation")
+    block = Block(**{name: getattr(owner, name) for name in shared}, **options, parent=None)
+    return Stack(block, owner.depth, owner.remat, owner.unroll)
+
+
 def scan_layers(body: Callable, depth: int, in_axes: Any = (), unroll: int = 1) -> Callable:
     """`body(module, carry, *inputs)` as a loop over `depth` layers, whose parameters are stacked on a "layers" axis."""
     return nn.scan(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from unimedvlp.errors import UserError
 from unimedvlp.models.attention import padding_mask
 from unimedvlp.models.layers import EMBEDDING, layer_norm, named, token_table
-from unimedvlp.models.stack import Block, Stack
+from unimedvlp.models.stack import stack_of
 
 
 class TextEncoder(nn.Module):
@@ -42,18 +42,7 @@ class TextEncoder(nn.Module):
         self.positions = self.param("positions", named(EMBEDDING, "position", "embed"), shape)
         self.embedding_norm = layer_norm(self.eps, self.dtype)
         self.drop = nn.Dropout(self.dropout)
-        block = Block(
-            self.width,
-            self.heads,
-            self.mlp,
-            pre_norm=self.pre_norm,
-            dropout=self.dropout,
-            eps=self.eps,
-            dtype=self.dtype,
-            implementation=self.implementation,
-            parent=None,
-        )
-        self.layers = Stack(block, self.depth, self.remat, self.unroll)
+        self.layers = stack_of(self, pre_norm=self.pre_norm)
 
     def __call__(self, ids: jax.Array, mask: jax.Array, *, deterministic: bool = True) -> jax.Array:
         """ids int32 [B, L], mask bool [B, L] (True on tokens) -> [B, L, D]; raises UserError if L > max_length."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from unimedvlp.errors import UserError
 from unimedvlp.models.layers import EMBEDDING, KERNEL, dense, gelu, layer_norm, named
-from unimedvlp.models.stack import Block, Stack
+from unimedvlp.models.stack import stack_of
 from unimedvlp.parallel.operations import Conv
 
 
@@ -123,17 +123,7 @@ class ViT(nn.Module):
         self.positions = self.param("positions", init, (stored[0] * stored[1], self.width))
         self.class_token = self.param("class_token", named(EMBEDDING, None, "embed"), (1, self.width))
         self.drop = nn.Dropout(self.dropout)
-        block = Block(
-            self.width,
-            self.heads,
-            self.mlp,
-            dropout=self.dropout,
-            eps=self.eps,
-            dtype=self.dtype,
-            implementation=self.implementation,
-            parent=None,
-        )
-        self.layers = Stack(block, self.depth, self.remat, self.unroll)
+        self.layers = stack_of(self)
 
     def __call__(self, image: jax.Array, *, deterministic: bool = True) -> jax.Array:
         """image float [B, H, W, C], already normalised -> tokens [B, 1 + N, D], the class token first.

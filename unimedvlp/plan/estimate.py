@@ -18,7 +18,10 @@ from unimedvlp.training.flops import flops_per_step
 from unimedvlp.training.state import TrainState
 
 GIB = 2**30
-_TOO_BIG = re.compile(r"Used ([\d.]+)([GM]) of ([\d.]+)([GM]) hbm")
+_TOO_BIG = (
+    re.compile(r"Used ([\d.]+)([GM]) of ([\d.]+)([GM]) hbm"),
+    re.compile(r"temporaries \(([\d.]+)([GM])\) exceeds available HBM \(([\d.]+)([GM])\)"),
+)
 
 
 class DoesNotFit(UserError):
@@ -102,11 +105,9 @@ def estimate(step: Any, state: TrainState, batch: Any, topology: Topology, mesh:
     try:
         compiled = step.lower(state, batch).compile()
     except jax.errors.JaxRuntimeError as error:
-        found = _TOO_BIG.search(str(error))
-        if not found:
-            raise
-        used, limit = (float(found[i]) / (1 if found[i + 1] == "G" else 1024) for i in (1, 3))
-        raise DoesNotFit(used, limit) from None
+        if lacking := too_big(str(error)):
+            raise lacking from None
+        raise
     program, chip = Program.parse(compiled.as_text()), topology.chip
     moves, cycles = collectives(program), estimated_cycles(program)
     if not cycles:
@@ -125,6 +126,15 @@ def estimate(step: Any, state: TrainState, batch: Any, topology: Topology, mesh:
         collectives=moves,
         unknown=kernels_without_estimate(program),
     )
+
+
+def too_big(message: str) -> DoesNotFit | None:
+    """What the compiler's message says of memory, if it is that which is short."""
+    for pattern in _TOO_BIG:
+        if found := pattern.search(message):
+            used, limit = (float(found[i]) / (1 if found[i + 1] == "G" else 1024) for i in (1, 3))
+            return DoesNotFit(used, limit)
+    return None
 
 
 def estimated_cycles(program: Program) -> int:

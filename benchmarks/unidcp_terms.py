@@ -3,8 +3,8 @@
 python -m benchmarks.unidcp_terms --workdir runs/unidcp --data data
 
 The last column is what knows nothing of the study reaches: for words the entropy of single tokens, counted on the training split;
-for patches 1, the variance of a normalised patch; for matching the entropy of one pair in three; for the contrast equal scores.
-Accuracies have the share of the commonest token, two pairs of three, and one in a batch.
+for patches 1, the variance of a normalised patch; for matching the entropy of one pair in three; for the contrasts (`itc`, `share`)
+equal scores. Accuracies have the share of the commonest token, two pairs of three, and one in a batch.
 """
 
 import argparse
@@ -68,7 +68,8 @@ def without_looking(ids: np.ndarray, batch: int) -> dict[str, float]:
     """{name: value} of a guess that knows the frequencies only; `ids` are those of the training texts."""
     shares = np.unique(ids, return_counts=True)[1] / len(ids)
     entropy, third = float(-(shares * np.log(shares)).sum()), np.array([1 / 3, 2 / 3])
-    found = {"loss/mlm": entropy, "loss/umlm": entropy, "loss/mim": 1.0, "loss/umim": 1.0, "loss/itc": np.log(batch)}
+    found = {"loss/mlm": entropy, "loss/umlm": entropy, "loss/mim": 1.0, "loss/umim": 1.0}
+    found |= dict.fromkeys(("loss/itc", "loss/share"), np.log(batch))
     found |= {"mlm_accuracy": shares.max(), "umlm_accuracy": shares.max(), "contrast_accuracy": 1 / batch}
     return found | {"loss/itm": float(-(third * np.log(third)).sum()), "matching_accuracy": 2 / 3}
 

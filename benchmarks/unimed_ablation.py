@@ -19,7 +19,7 @@ from benchmarks.results_table import append, rows
 from launch.train import DEFAULTS, train_config
 from unimedvlp import config as configs
 
-ALONE = {"cells": "cells", "lungs": "lungs", "vessels": "vessels", "labels": "labels"}  # entry of data.train, of evals
+ALONE = ("cells", "lungs", "vessels", "labels")  # entries of data.train and of evals
 POINTS: Mapping[str, Sequence[str]] = {
     "full": (),
     "no-composed": ("system.model.composed=False",),
@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/unimed_ablation"), help="where the runs are kept")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", default=list(POINTS), choices=list(POINTS), metavar="POINT")
+    parser.add_argument("--levels", nargs="+", default=points.LEADS, choices=points.LEADS, help="what is scored")
     parser.add_argument("--split", default="test")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="override keys of every point's config"
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for seed in options.seeds:
         for point in options.only:
             config = point_config(options.config, point, seed, options.set)
+            config.evals = {name: entry for name, entry in config.evals.items() if name in options.levels}
             key = points.row(point, config)
             if points.known(key, rows(options.out)):
                 continue

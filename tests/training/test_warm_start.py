@@ -35,6 +35,8 @@ def test_weights_and_average_are_the_other_runs_average(trained):
     for tree in (new.params, new.ema):
         jax.tree.map(np.testing.assert_array_equal, tree, old.ema)
     assert int(new.step) == 0
+    places = [x.addressable_data(0).unsafe_buffer_pointer() for x in jax.tree.leaves((new.params, new.ema))]
+    assert len(set(places)) == len(places), "a step donates both: none may share memory"
     assert warm_start(fresh(2, ema=False), workdir).ema is None
 
 

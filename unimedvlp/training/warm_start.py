@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from unimedvlp.errors import UserError
 from unimedvlp.parallel.multihost import process_zero
@@ -32,7 +33,8 @@ def warm_start(state: TrainState, workdir: Path | str) -> TrainState:
     def replaced(tree: dict) -> dict:
         leaves = trees.flat(tree)
         placed = {p: jax.device_put(trained[p].astype(x.dtype), x.sharding) for p, x in leaves.items() if p in fitting}
-        return trees.unflat(leaves | placed, tree)
+        owned = jax.tree.map(jnp.copy, placed)  # parameters and average are donated, so they must not share memory
+        return trees.unflat(leaves | owned, tree)
 
     return state.replace(params=replaced(state.params), ema=None if state.ema is None else replaced(state.ema))
 

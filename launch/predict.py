@@ -56,7 +56,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--text", default="", help="findings to summarise (summarise)")
     parser.add_argument("--name", action="append", default=[], help="class to look for; repeat it")
     parser.add_argument("--score", type=float, default=0.3, help="least score of a box that counts (default: 0.3)")
-    parser.add_argument("--decoder", choices=DECODERS, default=DECODERS[0], help="which decoder finds boxes and masks")
+    parser.add_argument(
+        "--decoder",
+        choices=DECODERS,
+        help="which decoder finds boxes and masks (default: the one that leads in evaluations)",
+    )
     parser.add_argument("--out", type=Path, help="folder for prediction.json and overlay.png")
     parser.add_argument("--modality", choices=MODALITIES, help="default: from the DICOM file, else xray")
     parser.add_argument("--which", default="best", choices=("best", "newest"), help="which weights (default: best)")
@@ -127,7 +131,9 @@ def _find(parts: Run, params: Any, options: argparse.Namespace, study: Record) -
     task = next((trained[name] for name in KINDS[options.task] if name in trained), None)
     if task is None:
         raise UserError(f"{parts.workdir} was not trained to {options.task}; its tasks: {', '.join(sorted(trained))}")
-    objects, extra = find(parts, params, task, study, options.name, options.decoder)
+    leading = {parts.task(name).name: parts.decoders(name)[0] for name in parts.config.evals}
+    decoder = options.decoder or leading.get(task.name, DECODERS[0])
+    objects, extra = find(parts, params, task, study, options.name, decoder)
     objects = [one for one in objects if one.score >= options.score]
     shape = image_io.decode(study.images[0], channels=1).shape[:2]
     found = coco(objects, options.image[0], shape, parts.space.vocabulary.classes)

@@ -1,6 +1,7 @@
 """Boxes and masks through the command line: train, evaluate, predict."""
 
 import json
+import shutil
 
 import cv2
 import jax
@@ -76,6 +77,19 @@ def test_predict_writes_coco_and_a_picture(regions, workdir, tmp_path, capsys, k
             assert runs.decode(row["segmentation"]).shape == (height, width)
     coco = pytest.importorskip("faster_coco_eval")
     assert len(coco.COCO(found).anns) == len(found["annotations"])
+
+
+def test_predict_uses_the_decoder_that_leads_in_evaluations(regions, data, tmp_path, capsys):
+    image, run = tmp_path / "image.png", shutil.copytree(regions, tmp_path / "run")
+    image.write_bytes(PreparedSplit(data / PATH, "test")[0].images[0])
+    config = json.loads((run / "config.json").read_text())
+    for entry in config["evals"].values():
+        entry["decoders"] = ["decomposed", "composed"]
+    (run / "config.json").write_text(json.dumps(config))
+    arguments = ["predict", "--model", str(run), "--task", "detect", "--image", str(image)]
+    assert main(arguments) == 2
+    assert "has no decomposed decoder" in capsys.readouterr().err
+    assert main([*arguments, "--decoder", "composed"]) == 0
 
 
 @pytest.mark.parametrize(

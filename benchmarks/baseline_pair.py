@@ -60,7 +60,7 @@ def make_batch(size: str, rows: int) -> dict[str, np.ndarray]:
 
 
 def torch_inputs(batch: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
-    """What `TorchBaseline` is called with."""
+    """What `Twin` is called with."""
     vocabulary = make_space().vocabulary.size
     words = bag_targets(batch["prompt"][:, -1], batch["response"], batch["response_weight"], vocabulary)["words"]
     image = batch["image"].transpose(0, 1, 4, 2, 3)
@@ -68,7 +68,7 @@ def torch_inputs(batch: dict[str, np.ndarray]) -> tuple[np.ndarray, ...]:
     return image, batch["view_mask"], *ids, np.asarray(words)
 
 
-class TorchBaseline(nn.Module):
+class Twin(nn.Module):
     """The baseline in PyTorch; returns the loss."""
 
     def __init__(self, size: str):

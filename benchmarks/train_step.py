@@ -2,6 +2,7 @@
 
     python -m benchmarks.train_step                                     # two towers on CPU cores: float32, small batch
     python -m benchmarks.train_step --system baseline --size tiny --batch 16
+    python -m benchmarks.train_step --system unidcp --batch 2           # base size only
     python -m benchmarks.train_step --batch 256 --dtype bfloat16 --implementation cudnn --compile       # one GPU
 
 Ours is the training step of the loop (`training.step.make_train_step`), on one device; theirs is Hugging Face or PyTorch
@@ -30,7 +31,7 @@ import jax.numpy as jnp
 import torch
 import transformers
 
-from benchmarks import baseline_pair, two_tower
+from benchmarks import baseline_pair, two_tower, unidcp_pair
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.training import optimizers
 from unimedvlp.training.flops import flops_per_step
@@ -99,15 +100,15 @@ def pair(options: argparse.Namespace) -> tuple[Any, dict[str, Any], Callable[[],
         batch = two_tower.make_batch(options.batch)
         system = two_tower.TwoTower(two_tower.Towers(options.size, **model | {"dtype": jnp.dtype(options.dtype)}))
         return system, batch, lambda: two_tower.torch_towers(options.size), two_tower.torch_inputs(batch)
-    batch = baseline_pair.make_batch(options.size, options.batch)
-    system = baseline_pair.make_system(options.size, **model)
-    return system, batch, lambda: baseline_pair.TorchBaseline(options.size), baseline_pair.torch_inputs(batch)
+    twin = {"baseline": baseline_pair, "unidcp": unidcp_pair}[options.system]
+    batch, system = twin.make_batch(options.size, options.batch), twin.make_system(options.size, **model)
+    return system, batch, lambda: twin.Twin(options.size), twin.torch_inputs(batch)
 
 
 def main() -> None:
     """Prints one line an implementation: seconds, rows/s, FLOP/s, and how much faster ours is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--system", default="two_tower", choices=("two_tower", "baseline"))
+    parser.add_argument("--system", default="two_tower", choices=("two_tower", "baseline", "unidcp"))
     parser.add_argument("--size", default="base", choices=("base", "tiny"))
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--dtype", default="float32")

@@ -132,9 +132,7 @@ def _print_table(name: str, comparison: Comparison, scores: dict[str, dict[str, 
 
 
 def _cell(value: Value | None) -> str:
-    if value is None or np.isnan(value.value):
-        return "-"
-    return f"{value.value:.3f}\n[{value.low:.3f}, {value.high:.3f}]"
+    return "-" if value is None or np.isnan(value.value) else value.text("\n")
 
 
 def _add_section(page, name, comparison, scores, source, tally) -> None:

@@ -29,7 +29,18 @@ class Value:
         return float(self.value)
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] (n={self.count})"
+        return f"{self.text()} (n={self.count})"
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is a count, which has no interval."""
+        return self.low == self.high == self.value > 1
+
+    def text(self, between: str = " ") -> str:
+        """The number and behind it its interval, if it has one."""
+        if self.exact:
+            return f"{self.value:,.0f}"
+        return f"{self.value:.3f}{between}[{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass(frozen=True)

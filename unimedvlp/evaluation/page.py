@@ -162,8 +162,9 @@ def _cell(value: Cell, top: float | None) -> str:
     number = _number(value)
     if number is None:
         return '<td title="undefined or not measured">&ndash;</td>'
-    text = f"{value:,}" if isinstance(value, int) else f"{number:.3f}"
-    if isinstance(value, Value) and math.isfinite(value.low):
+    counted = isinstance(value, int) or (isinstance(value, Value) and value.exact)
+    text = f"{number:,.0f}" if counted else f"{number:.3f}"
+    if isinstance(value, Value) and math.isfinite(value.low) and not counted:
         text += f'<small title="95 % interval, n = {value.count}">{value.low:.3f} &ndash; {value.high:.3f}</small>'
     best = number == top and not isinstance(value, int)
     return f'<td class="best">{text}</td>' if best else f"<td>{text}</td>"

@@ -17,8 +17,4 @@ def markdown(scores: Mapping[str, Mapping[str, Value]], columns: Sequence[str], 
 
 
 def _cell(value: Value | None) -> str:
-    if value is None or math.isnan(value.value):
-        return ""
-    if value.low == value.high == value.value and value.value > 1:
-        return f"{value.value:.0f}"
-    return f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    return "" if value is None or math.isnan(value.value) else value.text()

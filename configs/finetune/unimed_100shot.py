@@ -29,6 +29,8 @@ def get_config(entry: str = "cells") -> ConfigDict:
     lead = "lesions" if synthetic else name
     config.best = f"{lead}/{unimed.LEADS[lead]}"
     config.system.unsupervised = "none"
+    if entry not in ("labels", "synthetic"):
+        config.system.labels = config.data.spec.labels = ()
     config.update({"steps": 100 if synthetic else 500, "start_from": "", "evaluate_every": 0, "save_every": 0})
     config.optimizer = {
         "learning_rate": 3e-4,

@@ -34,6 +34,7 @@ def test_transfer_points(monkeypatch):
     assert [config.start_from for config in made.values()] == ["runs/x", "runs/x", ""]
     assert {config.data.train.cells.shots for config in made.values()} == {100}
     assert {config.seed for config in made.values()} == {4}
+    assert {config.system.labels for config in made.values()} == {()}  # a run from scratch knows no labels but its own
 
 
 def test_finished_points_are_known_and_tabulated(tmp_path):

@@ -2,7 +2,7 @@
 
     python -m benchmarks.train_step                                     # two towers on CPU cores: float32, small batch
     python -m benchmarks.train_step --system baseline --size tiny --batch 16
-    python -m benchmarks.train_step --system unidcp --batch 2           # base size only
+    python -m benchmarks.train_step --system unidcp --size tiny --batch 2
     python -m benchmarks.train_step --batch 256 --dtype bfloat16 --implementation cudnn --compile       # one GPU
 
 Ours is the training step of the loop (`training.step.make_train_step`), on one device; theirs is Hugging Face or PyTorch

@@ -1,6 +1,6 @@
 """UniDCP's pre-training step and the same computation in PyTorch's own modules, for `benchmarks.train_step`.
 
-Studies of two views and a text, base size, every pass of every term but those of the prompts, which cost next to nothing; no
+Studies of two views and a text, base size or half as wide, every pass of every term but those of the prompts, which cost next to nothing; no
 dropout. Theirs are `TransformerEncoder` and `TransformerDecoder` layers (SDPA inside) and the same pool of prompts. Which words and
 patches are hidden is drawn beforehand there, in each step on our side.
 """
@@ -20,15 +20,16 @@ from unimedvlp import systems
 from unimedvlp.tokens.vocabulary import BOS, EOS, MASK, TEXT_START
 
 VIEWS, LENGTH, SIDE, PATCH = 2, 96, 224, 16
-SIZES, PROMPTS = BASE["model"], BASE["prompts"]
+PROMPTS = BASE["prompts"]
+SIZES = {"base": BASE["model"], "tiny": BASE["model"] | {"width": 384, "heads": 6, "mlp": 1536}}  # base takes 32 GB
 COUNT = (SIDE // PATCH) ** 2
 VISIBLE = COUNT - round(0.75 * COUNT)
 
 
 def make_system(size: str, **model: Any) -> systems.System:
-    """UniDCP at base size, the only one here."""
+    """UniDCP of one size."""
     weights = TERMS | dict.fromkeys(PROMPT_TERMS, 0.0)
-    config = {"model": SIZES | {"dropout": 0.0} | model, "prompts": PROMPTS, "weights": weights}
+    config = {"model": SIZES[size] | {"dropout": 0.0} | model, "prompts": PROMPTS, "weights": weights}
     return systems.build({"name": "unidcp"} | config, make_space(), image_size=SIDE, views=VIEWS)
 
 
@@ -61,26 +62,27 @@ class Twin(nn.Module):
 
     def __init__(self, size: str):
         super().__init__()
-        width, heads, mlp, small = (SIZES[name] for name in ("width", "heads", "mlp", "restore_width"))
+        sizes = SIZES[size]
+        width, heads, mlp, small = (sizes[name] for name in ("width", "heads", "mlp", "restore_width"))
         vocabulary = make_space().vocabulary.size
 
         def options(width: int, heads: int, mlp: int) -> dict[str, Any]:
-            sizes = {"d_model": width, "nhead": heads, "dim_feedforward": mlp, "dropout": 0.0}
-            return sizes | {"activation": "gelu", "batch_first": True}
+            shape = {"d_model": width, "nhead": heads, "dim_feedforward": mlp, "dropout": 0.0}
+            return shape | {"activation": "gelu", "batch_first": True}
 
-        def stack(depth: int, pre_norm: bool, *sizes: int) -> nn.TransformerEncoder:
-            one = nn.TransformerEncoderLayer(**options(*sizes), norm_first=pre_norm)
-            norm = nn.LayerNorm(sizes[0]) if pre_norm else None
+        def stack(depth: int, pre_norm: bool, *shape: int) -> nn.TransformerEncoder:
+            one = nn.TransformerEncoderLayer(**options(*shape), norm_first=pre_norm)
+            norm = nn.LayerNorm(shape[0]) if pre_norm else None
             return nn.TransformerEncoder(one, depth, norm, enable_nested_tensor=False)
 
-        sizes = width, heads, mlp
+        wide = width, heads, mlp
         self.table = nn.Embedding(vocabulary, width)
         self.stem = nn.Conv2d(1, width, PATCH, PATCH)
-        self.image, self.text = stack(SIZES["image_depth"], True, *sizes), stack(SIZES["text_depth"], False, *sizes)
-        self.restore = stack(SIZES["restore_depth"], True, small, SIZES["restore_heads"], 4 * small)
+        self.image, self.text = stack(sizes["image_depth"], True, *wide), stack(sizes["text_depth"], False, *wide)
+        self.restore = stack(sizes["restore_depth"], True, small, sizes["restore_heads"], 4 * small)
         self.fusion = nn.ModuleList(
-            nn.ModuleList(nn.TransformerDecoderLayer(**options(*sizes)) for _ in range(2))
-            for _ in range(SIZES["fusion_depth"])
+            nn.ModuleList(nn.TransformerDecoderLayer(**options(*wide)) for _ in range(2))
+            for _ in range(sizes["fusion_depth"])
         )
         slots, key = PROMPTS["slots"], PROMPTS["key_width"]
         names = (
@@ -199,7 +201,7 @@ class Twin(nn.Module):
                 for_image(image, text, tgt_key_padding_mask=absent),
                 for_text(text, image, memory_key_padding_mask=absent),
             )
-            if index == SIZES["fusion_depth"] // 2 - 1:
+            if index == len(self.fusion) // 2 - 1:
                 middle = image
         there = torch.ones_like(image[..., :1]) if image_mask is None else image_mask[..., None].float()
         pooled = [

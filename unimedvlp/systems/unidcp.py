@@ -266,7 +266,7 @@ def taught_terms(model: Model, batch: Batch, system: "UniDCP", wanted: set, rng:
             lost = jax.random.bernoulli(rng, system.corruption, given.shape) & (batch["response_weight"] > 0)
             given = jnp.where(lost, MASK, given)
         logits = response_logits(model.decoder, batch, given, model.remembered(encoded), deterministic)
-        terms["tokens"], measured = token_loss(logits, batch["target"], batch["response_weight"])
+        terms["tokens"], measured = token_loss(logits, batch["target"], batch["response_weight"], per="example")
         metrics |= measured
     if "choices" in wanted:
         terms["choices"], measured = choice_loss(model.chosen(encoded.pooled), batch, system.classes)

@@ -30,9 +30,10 @@ from unimedvlp.records import Question
 
 SHORT = {"train": "train", "validation": "val", "test": "test"}
 LXMERT = ("img_id", "sentf", "labelf")
-PICKLE = (
-    "{path} is a pickle, which can run any code when it is opened; if you trust it, rewrite it once: python -c "
-    "\"import json, pickle; json.dump(pickle.load(open('{path}', 'rb')), open('{json}', 'w'))\""
+PICKLE = (  # no class can be found, so none of the file's code runs
+    '{path} is a pickle, which can run any code when it is opened; rewrite it once: python -c "import json, pickle; '
+    "Plain = type('Plain', (pickle.Unpickler,), {{'find_class': None}}); "
+    "json.dump(Plain(open('{path}', 'rb')).load(), open('{json}', 'w'))\", which takes lists, texts and numbers alone"
 )
 
 

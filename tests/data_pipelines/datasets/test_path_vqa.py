@@ -1,6 +1,10 @@
 """PathVQA: the owner's JSON, rewritten lists, and the pickle that is not opened."""
 
+import json
 import pickle
+import re
+import subprocess
+import sys
 
 import pytest
 from bad_input_text import JSON, File, Layout, bad_input, everything, jpeg, save
@@ -87,6 +91,21 @@ def test_a_pickle_is_not_opened(tmp_path):
     ) as error:
         list(PathVqa().records(tmp_path, "official"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [[{"image": "a", "question": "q?", "answer": "yes"}], Bomb()])
+def test_the_line_that_rewrites_a_pickle_runs_no_code_of_it(tmp_path, content):
+    images(tmp_path)
+    path = tmp_path / "pvqa" / "train_qa.pkl"
+    save(path, pickle.dumps(content))
+    with pytest.raises(UserError) as error:
+        list(PathVqa().records(tmp_path, "official"))
+    line = re.search(r'python -c "(.*)"', str(error.value))[1]
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True)
+    if isinstance(content, Bomb):
+        assert done.returncode == 1 and "TypeError" in done.stderr  # 3, were it opened
+    else:
+        assert done.returncode == 0 and json.loads(path.with_suffix(".json").read_text()) == content
 
 
 def test_lists_that_do_not_fit_each_other(tmp_path):

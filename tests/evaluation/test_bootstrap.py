@@ -87,3 +87,10 @@ def test_uneven_or_empty_columns_are_refused(columns):
         bootstrap.means(columns)
     with pytest.raises(UserError):
         bootstrap.totals(np.zeros((0, 2)), dict)
+
+
+def test_only_whole_numbers_are_counts():
+    assert bootstrap.Value(12.0, 12.0, 12.0, 9).text() == "12"
+    one_mask = bootstrap.Value(14.98, 14.98, 14.98, 1)  # a distance in pixels
+    assert one_mask.text() == "14.980 [14.980, 14.980]"
+    assert bootstrap.Value(1.0, 1.0, 1.0, 9).text("\n") == "1.000\n[1.000, 1.000]"

@@ -33,8 +33,8 @@ class Value:
 
     @property
     def exact(self) -> bool:
-        """Whether it is a count, which has no interval."""
-        return self.low == self.high == self.value > 1
+        """Whether it is a count: a whole number above 1 without an interval."""
+        return self.low == self.high == self.value > 1 and float(self.value).is_integer()
 
     def text(self, between: str = " ") -> str:
         """The number and behind it its interval, if it has one."""

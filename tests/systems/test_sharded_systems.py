@@ -23,7 +23,7 @@ def run(name, out, *meshes):
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
     for mesh in meshes:
-        np.testing.assert_allclose(found[mesh]["rows"], found["one"]["rows"], rtol=2e-5, err_msg=mesh)
+        np.testing.assert_allclose(found[mesh]["rows"], found["one"]["rows"], rtol=1e-5, err_msg=mesh)
     return found
 
 

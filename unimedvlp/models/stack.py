@@ -129,7 +129,8 @@ class Stack(nn.Module):
 
         if self.remat != "none":
             body = nn.remat(body, policy=REMAT[self.remat], prevent_cse=False)
-        x, _ = self._scan(body, (nn.broadcast,) * 3)(self.block, x, mask, memory, memory_mask)
+        layers = scan_layers(body, self.depth, (nn.broadcast,) * 3, self.unroll)
+        x, _ = layers(self.block, x, mask, memory, memory_mask)
         return self._normalise(x)
 
     def start(self, memory: jax.Array, memory_mask: jax.Array, length: int) -> Cache:
@@ -160,9 +161,6 @@ class Stack(nn.Module):
 
     def _normalise(self, x: jax.Array) -> jax.Array:
         return self.norm(x) if self.block.pre_norm else x
-
-    def _scan(self, body: Callable, in_axes: Any) -> Callable:
-        return scan_layers(body, self.depth, in_axes, self.unroll)
 
 
 def stack_of(owner: nn.Module, **options: Any) -> Stack:

@@ -110,11 +110,11 @@ class Twin(nn.Module):
         self, image: torch.Tensor, views: torch.Tensor, ids: torch.Tensor, hidden: torch.Tensor, order: torch.Tensor
     ) -> torch.Tensor:
         """Image uint8 [B, V, 1, H, W], views bool [B, V], ids and hidden [B, L], order [B * V, N] -> loss."""
-        rows, weight = len(ids), TERMS
+        rows = len(ids)
         texts, asking_texts = self.read(torch.cat([ids, ids.masked_fill(hidden, MASK)]))
         said, gapped = texts.chunk(2)
         seen, seen_mask, asking_images, asks = self.see(image, views)
-        alone = self.fuse(*self.stand_in("image", asking_texts, None), texts, None)
+        alone = self.fuse(self.stand_in("image", asking_texts, None), None, texts)
 
         keep, restore = order[:, :VISIBLE], order.argsort(1)
         covered = torch.ones_like(order, dtype=torch.bool).scatter(1, keep, False)
@@ -122,11 +122,11 @@ class Twin(nn.Module):
         grey = image.masked_fill(cells.unflatten(0, (rows, VIEWS))[:, :, None], 128)
         pieces, pieces_mask, asking, asked = self.see(grey, views, keep)
         counted = covered & views.flatten()[:, None]
-        mim = self.pixel_loss(self.fuse(pieces, pieces_mask, said, None), image, restore, counted)
+        mim = self.pixel_loss(self.fuse(pieces, pieces_mask, said), image, restore, counted)
         prompts = self.stand_in("text", asking, asked)
-        umim = self.pixel_loss(self.fuse(pieces, pieces_mask, *prompts), image, restore, counted)
+        umim = self.pixel_loss(self.fuse(pieces, pieces_mask, prompts), image, restore, counted)
 
-        lonely = self.fuse(seen, seen_mask, *self.stand_in("text", asking_images, asks))
+        lonely = self.fuse(seen, seen_mask, self.stand_in("text", asking_images, asks))
         ours, theirs = self.contrasted(lonely["pooled"]), self.contrasted(alone["pooled"][:rows])
         alike = ours @ theirs.T / 0.1
         here = torch.arange(rows, device=ids.device)
@@ -134,12 +134,12 @@ class Twin(nn.Module):
         others = alike.detach().masked_fill(torch.eye(rows, device=ids.device, dtype=torch.bool), -1e9).softmax(-1)
         text, picture = torch.multinomial(others, 1)[:, 0], torch.multinomial(others.T.contiguous(), 1)[:, 0]
         streams = torch.cat([seen, seen, seen, seen[picture]]), torch.cat([seen_mask] * 3 + [seen_mask[picture]])
-        beside = self.fuse(*streams, torch.cat([gapped, said, said[text], said]), None)
+        beside = self.fuse(*streams, torch.cat([gapped, said, said[text], said]))
         pairs = self.linear["match"](beside["pooled"][rows:].float())
         itm = F.cross_entropy(pairs, (torch.arange(3 * rows, device=ids.device) < rows).long())
         mlm, umlm = (self.word_loss(x, ids, hidden) for x in (beside["text"][:rows], alone["text"][rows:]))
         terms = {"mlm": mlm, "umlm": umlm, "mim": mim, "umim": umim, "itm": itm, "itc": itc}
-        return sum(weight[name] * term for name, term in terms.items())
+        return sum(TERMS[name] * term for name, term in terms.items())
 
     def see(self, image: torch.Tensor, views: torch.Tensor, keep: torch.Tensor | None = None) -> tuple:
         """Tokens [B, V * (1 + n), D], their mask, and what asks the pool with its mask."""
@@ -170,7 +170,7 @@ class Twin(nn.Module):
         x = self.table(torch.cat([begin, ids], 1)) + self.own["read"]
         return self.text(self.norm["text"](x)), x[:, 1:]
 
-    def stand_in(self, missing: str, present: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, None]:
+    def stand_in(self, missing: str, present: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Prompts for what is missing, through its encoder."""
         there = torch.ones_like(present[..., :1]) if mask is None else mask[..., None].float()
         mean = (present * there).sum(1) / there.sum(1).clamp(min=1)
@@ -184,14 +184,12 @@ class Twin(nn.Module):
         refined = self.refine(self.norm["prompts"](prompts), x, x, key_padding_mask=absent, need_weights=False)[0]
         prompts = prompts + self.own["alpha"] * refined
         if missing == "image":
-            return self.image(torch.cat([self.own["class"].expand(len(prompts), 1, -1), prompts], 1)), None
+            return self.image(torch.cat([self.own["class"].expand(len(prompts), 1, -1), prompts], 1))
         ends = self.table(torch.tensor([BOS, EOS], device=present.device)) + self.own["read"][:2]
         first, last = (end.expand(len(prompts), 1, -1) for end in ends)
-        return self.text(self.norm["text"](torch.cat([first, prompts, last], 1))), None
+        return self.text(self.norm["text"](torch.cat([first, prompts, last], 1)))
 
-    def fuse(
-        self, image: torch.Tensor, image_mask: torch.Tensor | None, text: torch.Tensor, text_mask: None
-    ) -> dict[str, torch.Tensor]:
+    def fuse(self, image: torch.Tensor, image_mask: torch.Tensor | None, text: torch.Tensor) -> dict[str, torch.Tensor]:
         """Both streams through co-attention."""
         image = self.linear["image_project"](image) + self.own["kind"][0]
         text = self.linear["text_project"](text) + self.own["kind"][1]

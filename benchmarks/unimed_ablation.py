@@ -16,6 +16,7 @@ import ml_collections
 
 from benchmarks import points
 from benchmarks.results_table import append, rows
+from configs.pretrain.unimed import alone
 from launch.train import DEFAULTS, train_config
 from unimedvlp import config as configs
 
@@ -68,12 +69,7 @@ def point_config(spec: str, point: str, seed: int, overrides: Sequence[str]) -> 
     config = ml_collections.ConfigDict(DEFAULTS | dict(configs.load(spec)))
     decoders = {"no-composed": ("decomposed",), "no-decomposed": ("composed",)}.get(point, ("decomposed",))
     if point.startswith("only-"):
-        name = point.removeprefix("only-")
-        config.data.train = {name: config.data.train[name]}
-        config.evals = {name: config.evals[name]}
-        config.best = f"{name}/{points.LEADS[name]}"
-        if name != "labels":
-            config.system.labels = config.data.spec.labels = ()
+        alone(config, point.removeprefix("only-"))
     for entry in config.evals.values():
         entry.decoders = decoders
     configs.override(config, [f"seed={seed}", *POINTS[point], *overrides])

@@ -24,13 +24,13 @@ def get_config(entry: str = "cells") -> ConfigDict:
         raise UserError(
             f"configs/finetune/unimed_100shot.py: no data set {entry!r}; use {', '.join(unimed.LEADS)} or synthetic"
         )
-    config.data.train = {name: {**config.data.train[name], "shots": SHOTS}}
-    config.evals = config.evals if synthetic else {name: config.evals[name]}
-    lead = "lesions" if synthetic else name
-    config.best = f"{lead}/{unimed.LEADS[lead]}"
+    if synthetic:
+        config.data.train = {name: config.data.train[name]}
+        config.best = f"lesions/{unimed.LEADS['lesions']}"
+    else:
+        unimed.alone(config, name)
+    config.data.train[name].shots = SHOTS
     config.system.unsupervised = "none"
-    if entry not in ("labels", "synthetic"):
-        config.system.labels = config.data.spec.labels = ()
     config.update({"steps": 100 if synthetic else 500, "start_from": "", "evaluate_every": 0, "save_every": 0})
     config.optimizer = {
         "learning_rate": 3e-4,

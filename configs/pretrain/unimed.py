@@ -98,6 +98,15 @@ def get_config(size: str = "tiny") -> ConfigDict:
     return ConfigDict(config)
 
 
+def alone(config: ConfigDict, name: str) -> None:
+    """Leave one data set of the mixture, with its evaluation; only "labels" asks for labels of the whole image."""
+    config.data.train = {name: config.data.train[name]}
+    config.evals = {name: config.evals[name]}
+    config.best = f"{name}/{LEADS[name]}"
+    if name != "labels":
+        config.system.labels = config.data.spec.labels = ()
+
+
 def model(tiny: bool) -> dict:
     """Fields of `Coupled`: 3 M parameters, or Swin-T with decoders of X-Decoder's sizes."""
     if tiny:

@@ -16,10 +16,8 @@ def token_loss(
     The logits are the largest array of a step: this reads them twice on the way forward, and holds no other of their size.
     """
     logits = logits.astype(jnp.float32)
-    highest = jax.lax.stop_gradient(logits.max(axis=-1))
-    spread = jnp.log(jnp.exp(logits - highest[..., None]).sum(axis=-1)) + highest
     picked = jnp.where(jnp.arange(logits.shape[-1]) == targets[..., None], logits, 0).sum(axis=-1)
-    losses = spread - (1 - smoothing) * picked
+    losses = jax.nn.logsumexp(logits, axis=-1) - (1 - smoothing) * picked
     if smoothing:
         losses -= smoothing * logits.mean(axis=-1)
     weights = weights.astype(jnp.float32)
@@ -27,7 +25,7 @@ def token_loss(
         scale = weights.sum(axis=1, keepdims=True)
         weights = weights / jnp.maximum(scale, 1e-6)
     total = jnp.maximum(weights.sum(), 1e-6)
-    right = (picked >= highest).astype(jnp.float32)
+    right = (picked >= logits.max(axis=-1)).astype(jnp.float32)
     return (losses * weights).sum() / total, {"token_accuracy": (right * weights).sum() / total}
 
 

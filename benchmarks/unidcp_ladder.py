@@ -30,6 +30,7 @@ from launch.main import run as command
 from launch.train import DEFAULTS, train_config
 from unimedvlp import config as configs
 from unimedvlp import tasks
+from unimedvlp.errors import UserError
 from unimedvlp.evaluation import retrieval
 from unimedvlp.training.checkpoints import load_params
 from unimedvlp.training.metrics_file import read_metrics
@@ -63,6 +64,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--table", action="store_true", help="print and draw what is there, and run nothing")
     options = parser.parse_args(argv)
     if options.table:
+        if not rows(options.out):
+            raise UserError(f"{options.out} has no points yet: run without --table first")
         print(page.table(rows(options.out)))
         if (options.data / DATA[options.set_name][0]).is_dir():
             print(chance(options.set_name, options.data))

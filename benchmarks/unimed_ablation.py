@@ -56,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         for point in options.only:
             config = point_config(options.config, point, seed, options.set)
             config.evals = {name: entry for name, entry in config.evals.items() if name in options.levels}
+            if not config.evals:
+                parser.error(f"--levels {' '.join(options.levels)} leaves nothing to score of {point}")
+            if config.best.partition("/")[0] not in config.evals:
+                first = next(iter(config.evals))
+                config.best = f"{first}/{points.LEADS[first]}"
             key = points.row(point, config)
             if points.known(key, rows(options.out)):
                 continue

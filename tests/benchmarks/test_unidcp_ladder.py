@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import unidcp_ladder as ladder
 from benchmarks.results_table import rows
+from unimedvlp.errors import UserError
 
 
 @pytest.mark.parametrize("rung", ["scratch", "A0", "A2", "A7"])
@@ -48,3 +49,8 @@ def test_changes_of_the_model_hold_for_the_tasks():
         ladder.tasks_of("synthetic", "A7", 20, 0, changed),
     )
     assert config.system.prompts.slots == tuned.system.prompts.slots == 16 and tuned.steps == 20
+
+
+def test_a_table_of_nothing_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"none\.csv has no points yet"):
+        ladder.main(["--table", "--out", str(tmp_path / "none.csv")])

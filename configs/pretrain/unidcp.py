@@ -38,4 +38,5 @@ def get_config(argument: str = "tiny") -> ConfigDict:
         evals[f"retrieve_{name}"] = {"path": path, "split": "validation", "task": task, "batch": 32, "limit": 128}
     long = {"steps": 100_000, "batch": 256} if size == "base" else {"steps": 300, "batch": 16, "text": 64}
     best = f"retrieve_{chosen[0]}/image_to_text_r10"
+    long["views"] = 1 if chosen == ["synthetic"] else 2  # as the tasks that follow see them
     return run(size, train, evals, TERMS, best=best, rung=rungs[-1], prompt=4, response=1, **long)

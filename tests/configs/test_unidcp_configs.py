@@ -92,6 +92,14 @@ def test_multitask_config_trains_and_scores_eight_tasks(data):
     assert len(config.evals) == 8 and set(config.evals) == set(config.data.train)
 
 
+@pytest.mark.parametrize(("before", "data"), [("tiny", "synthetic"), ("tiny,iu_xray", "real")])
+def test_the_tasks_take_over_every_size_of_their_pretraining(before, data):
+    first = configs.load(f"{FOLDER}/pretrain/unidcp.py:{before}")
+    then = configs.load(f"{FOLDER}/finetune/unidcp_multitask.py:{data}")
+    assert first.system.model == then.system.model and first.system.prompts == then.system.prompts
+    assert all(first.data.spec[name] == then.data.spec[name] for name in ("views", "image_size", "channels", "resize"))
+
+
 @pytest.mark.parametrize("rung", RUNGS)
 def test_each_rung_is_a_set_of_values(rung, space):
     config = configs.load(f"{FOLDER}/pretrain/unidcp.py:tiny,{rung}")

@@ -107,6 +107,20 @@ def test_pairs_images_and_texts_are_shapes_of_one_function(params, shapes):
     assert np.abs(other["image"] - found["image"]).max() > 1e-4 and np.abs(other["text"] - found["text"]).max() > 1e-4
 
 
+def test_the_pool_is_asked_without_the_positions_that_all_images_share(params):
+    def asking(params):
+        given = (BATCH["image"], BATCH["view_mask"])
+        half = SYSTEM.model.apply({"params": params}, method=lambda model: model.encoder.see(*given))
+        return half.embeddings, half.tokens
+
+    vit = params["encoder"]["image"]["encoder"]
+    moved = {**params["encoder"]["image"], "encoder": vit | {"positions": vit["positions"][::-1]}}
+    other = params | {"encoder": params["encoder"] | {"image": moved}}
+    (embeddings, tokens), (same, changed) = asking(params), asking(other)
+    np.testing.assert_array_equal(same, embeddings)
+    assert np.abs(changed - tokens).max() > 1e-3
+
+
 def test_an_image_only_batch_is_refused_for_pairs():
     alone = BATCH | {"text": BATCH["text"][:, :1], "text_mask": BATCH["text_mask"][:, :1]}
     shapes = jax.eval_shape(SYSTEM.init, jax.random.key(0), BATCH)

@@ -130,14 +130,14 @@ class ViT(nn.Module):
 
         Raises UserError for an unknown stem and for an image whose sides are not multiples of the patch.
         """
-        return self.encode(self.embed(image), deterministic=deterministic)
+        grid = (image.shape[1] // self.patch, image.shape[2] // self.patch)
+        return self.encode(self.embed(image) + self.places(grid), deterministic=deterministic)
 
     def embed(self, image: jax.Array) -> jax.Array:
-        """The first half of a call: image float [B, H, W, C] -> patches with their positions [B, N, D]."""
+        """The first half of a call: image float [B, H, W, C] -> patches, without their positions yet, [B, N, D]."""
         if image.shape[1] % self.patch or image.shape[2] % self.patch:
             raise UserError(f"image of {image.shape[1:3]} pixels is not a multiple of patch {self.patch}: resize it")
-        x = self.patches(image.astype(self.dtype))
-        return x.reshape(x.shape[0], -1, self.width) + self.places(x.shape[1:3])
+        return self.patches(image.astype(self.dtype)).reshape(len(image), -1, self.width)
 
     def places(self, grid: tuple[int, int]) -> jax.Array:
         """The positions [N, D] of a grid of patches, row by row."""

@@ -165,7 +165,7 @@ def mixture() -> dict:
         "path": path, "split": "train", "tasks": tasks, "weight": weight, "pack": pack
     }  # fmt: skip
     return {
-        "cells": entry(CELLS, 4.0, detect={"objects": 28}),
+        "cells": entry(CELLS, 4.0, detect={"objects": 28, "order": "downwards"}),
         "lungs": entry(LUNGS, 2.0, segment={"classes": ("lung",), "points": 32}),
         "vessels": entry(VESSELS, 1.0, segment={"classes": ("vessel",), "points": 64}),
         "labels": entry(LABELS, 1.0, 15, findings={}),
@@ -189,7 +189,7 @@ def evals() -> dict:
 def phantoms() -> dict:
     """The synthetic set with its annotations, and once more without."""
     tasks = {
-        "detect": {"objects": 4},
+        "detect": {"objects": 4, "order": "downwards"},
         "segment": {"classes": PHANTOM_PARTS, "points": 24},
         "findings": {"classes": PHANTOM_FINDINGS},
     }

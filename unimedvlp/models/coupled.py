@@ -15,9 +15,10 @@ import jax.numpy as jnp
 
 from unimedvlp.errors import UserError
 from unimedvlp.models.composed_decoder import ComposedDecoder
-from unimedvlp.models.decomposed_decoder import Decoded, DecomposedDecoder
+from unimedvlp.models.decomposed_decoder import Decoded, DecomposedDecoder, cell_boxes
 from unimedvlp.models.layers import EMBEDDING, dense, layer_norm, named, token_table
 from unimedvlp.models.pixel_decoder import PixelDecoder
+from unimedvlp.models.places import coordinate_rows, sine_code
 from unimedvlp.models.teacher_forcing import response_logits
 from unimedvlp.models.text_encoder import TextEncoder
 
@@ -30,7 +31,8 @@ class Coupled(nn.Module):
     """`encoder` is a `Backbone`, made with parent=None; `width` is that of all else; depths are layers, lengths tokens.
 
     `memory` says what the composed decoder sees: "image", "queries" or "both"; with `detach` no gradient flows from it into
-    the queries. `fine` as in `PixelDecoder`. `composed` and `decomposed` False leave that decoder out.
+    the queries. `coordinates`: first id and number of the tokens that say places. `fine` as in `PixelDecoder`. `composed`
+    and `decomposed` False leave that decoder out.
     """
 
     vocab: int
@@ -53,6 +55,7 @@ class Coupled(nn.Module):
     decomposed: bool = True
     max_text: int = 77
     max_response: int = 512
+    coordinates: tuple[int, int] = (0, 0)
     dropout: float = 0.0
     dtype: Any = jnp.float32
     remat: str = "none"
@@ -66,7 +69,7 @@ class Coupled(nn.Module):
             raise UserError("system.model.memory 'queries' needs the decomposed decoder")
         sizes = {"width": self.width, "heads": self.heads, "mlp": self.mlp, "dtype": self.dtype, "remat": self.remat}
         self.pixels = PixelDecoder(depth=self.pixel_depth, fine=self.fine, **sizes)
-        self.table = token_table(self.vocab, self.width, self.dtype)
+        self.table = token_table(self.vocab, self.width, self.dtype, coordinate_rows(*self.coordinates))
         self.text = TextEncoder(self.vocab, depth=self.text_depth, max_length=self.max_text, table=self.table, **sizes)
         if self.decomposed:
             self.name_projection = dense(self.width, ("embed", None), self.dtype)
@@ -77,6 +80,7 @@ class Coupled(nn.Module):
         if self.composed:
             self.kind = self.param("kind", named(EMBEDDING, None, "embed"), (3, self.width))
             self.memory_norm = layer_norm(1e-6, self.dtype)
+            self.locate = dense(self.width, (None, "embed"), self.dtype)
             self.words = ComposedDecoder(
                 self.vocab,
                 depth=self.composed_depth,
@@ -119,13 +123,21 @@ class Coupled(nn.Module):
         """What the composed decoder sees [B, N, D], and its mask [B, N]: the two coarsest maps, queries and their sum."""
         parts = []
         if self.memory != "queries" or decoded is None:
-            parts += [(0, m.reshape(m.shape[0], -1, self.width)) for m in seen[0][:2]]
+            maps = [(m.reshape(m.shape[0], -1, self.width), cell_boxes(*m.shape[1:3])) for m in seen[0][:2]]
+            parts += [(0, self._located(*one)) for one in maps]
         if self.memory != "image" and decoded is not None:
-            states = (decoded.states["latent"], decoded.image[:, None].astype(self.dtype))
+            latent = self._located(decoded.states["latent"], decoded.latent["box"][-1])
+            states = (latent, decoded.image[:, None].astype(self.dtype))
             parts += [(1 + i, jax.lax.stop_gradient(x) if self.detach else x) for i, x in enumerate(states)]
         kind = self.kind.astype(self.dtype)
         memory = self.memory_norm(jnp.concatenate([x + kind[i] for i, x in parts], axis=1))
         return memory, jnp.ones(memory.shape[:2], bool)
+
+    def _located(self, x: jax.Array, boxes: jax.Array) -> jax.Array:
+        """Tokens [B, n, D] that tell where they are: the corners of their boxes [.., n, 4] (centres), in one code for all."""
+        centre, side = jnp.split(jax.lax.stop_gradient(boxes), 2, axis=-1)
+        corners = jnp.concatenate([centre - side / 2, centre + side / 2], axis=-1)
+        return x + self.locate(sine_code(corners, 2 * self.width).astype(self.dtype))
 
     def respond(self, batch: Batch, given: jax.Array, memory: Memory, deterministic: bool = True) -> jax.Array:
         """Logits [B, R, V] of the response, see `response_logits`."""

@@ -48,9 +48,9 @@ def layer_norm(eps: float, dtype: Any, axis: str | None = "embed", name: str | N
     return nn.LayerNorm(epsilon=eps, dtype=dtype, scale_init=scale, bias_init=bias, name=name)
 
 
-def token_table(vocab: int, width: int, dtype: Any = jnp.float32) -> Embed:
+def token_table(vocab: int, width: int, dtype: Any = jnp.float32, init: Any = EMBEDDING) -> Embed:
     """A token embedding [vocab, width]; hand the same instance to encoder and decoder to tie them."""
-    return Embed(vocab, width, dtype=dtype, embedding_init=named(EMBEDDING, "vocab", "embed"))
+    return Embed(vocab, width, dtype=dtype, embedding_init=named(init, "vocab", "embed"))
 
 
 def dense(features: int, axes: tuple[str | None, str | None], dtype: Any, name: str | None = None) -> nn.Dense:

@@ -1,7 +1,14 @@
 """Sine codes of places in an image, the same for every resolution, so that queries and maps of all strides can be compared."""
 
+from typing import Any
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from unimedvlp.models.layers import EMBEDDING
+
+SPREAD = 0.1  # of the entries of coordinate tokens at the start: likeness that a few steps do not wash out
 
 
 def sine_code(values: jax.Array, width: int, temperature: float = 10_000.0) -> jax.Array:
@@ -19,3 +26,16 @@ def grid_points(height: int, width: int) -> jax.Array:
     """Centres `[height * width, 2]` (y, x) in 0..1 of the cells of a map, row by row."""
     y, x = (jnp.arange(height) + 0.5) / height, (jnp.arange(width) + 0.5) / width
     return jnp.stack(jnp.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def coordinate_rows(start: int, count: int) -> nn.initializers.Initializer:
+    """Initial token vectors `[vocab, D]` of which `count` rows from `start` on are sine codes of 0..1.
+
+    Neighbouring coordinates are alike from the start, so a few thousand boxes teach a thousand bins. Our reconstruction.
+    """
+
+    def init(rng: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:
+        codes = sine_code(jnp.linspace(0, 1, count)[:, None], shape[1]) * SPREAD * 2**0.5
+        return EMBEDDING(rng, shape, dtype).at[start : start + count].set(codes.astype(dtype))
+
+    return init

@@ -325,7 +325,14 @@ def from_config(options: Mapping[str, Any], space: TokenSpace, image_size: int, 
     if "dtype" in sizes:
         sizes["dtype"] = jnp.dtype(sizes["dtype"])
     encoder = build_backbone(sizes.pop("backbone", {}), sizes.get("dtype", jnp.float32))
-    model = configs.build(Coupled, sizes, "system.model", vocab=space.vocabulary.size, encoder=encoder)
+    model = configs.build(
+        Coupled,
+        sizes,
+        "system.model",
+        vocab=space.vocabulary.size,
+        coordinates=(COORDINATE_START, COORDINATE_BINS),
+        encoder=encoder,
+    )
     classes = space.vocabulary.classes
     names, mask = space.encode_names([*classes, "nothing"])
     labels = [classes.index(name) for name in options.pop("labels", ()) if space.vocabulary.class_id(name)]

@@ -4,7 +4,7 @@
     python -m benchmarks.unimed_transfer --pretrained runs/unimed_no_cells --entry cells --data data --runs runs/transfer
 
 Zero-shot asks the decomposed decoder for the data set's class names, as text; 100-shot is configs/finetune/unimed_100shot.py, and
-`scratch` the same without the pre-trained weights. Points are kept in docs/results/unimed_transfer.csv and not run again.
+`scratch` the same training without the pre-trained weights. Points are kept in docs/results/unimed_transfer.csv and not run again.
 """
 
 import argparse

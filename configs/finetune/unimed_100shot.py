@@ -32,11 +32,5 @@ def get_config(entry: str = "cells") -> ConfigDict:
     config.data.train[name].shots = SHOTS
     config.system.unsupervised = "none"
     config.update({"steps": 100 if synthetic else 500, "start_from": "", "evaluate_every": 0, "save_every": 0})
-    config.optimizer = {
-        "learning_rate": 3e-4,
-        "warmup": 20,
-        "weight_decay": 0.05,
-        "clip": 1.0,
-        "multipliers": (("encoder/.*", 0.1), ("text/.*", 0.1), ("table/.*", 0.1)),
-    }
+    config.optimizer.warmup = 20  # the rate stays that of pre-training, with and without its weights
     return config

@@ -11,10 +11,10 @@ from unimed_case import CLASSES, CONFIG, OBJECTS, PROMPT, SIDE, SPACE
 
 from unimedvlp import systems
 from unimedvlp.errors import UserError
-from unimedvlp.models.generate import Greedy
+from unimedvlp.models.generate import Beam, Greedy
 from unimedvlp.systems import unimed
 from unimedvlp.tokens import region_sequences
-from unimedvlp.tokens.vocabulary import COORDINATE_BINS, COORDINATE_START
+from unimedvlp.tokens.vocabulary import COORDINATE_BINS, COORDINATE_START, EOS
 
 BATCH = unimed_case.make_batch()
 SYSTEM = unimed_case.build()
@@ -174,6 +174,12 @@ def test_composed_decoder_writes_and_scores(params):
     np.testing.assert_array_equal(ids[:, 0], jnp.argmax(first, -1))
     every = jax.jit(SYSTEM.response_logits)(params, BATCH, ids)
     np.testing.assert_allclose(every[:, 0], first, atol=1e-4)
+    ended = np.cumsum(np.asarray(ids) == EOS, axis=1) > 0  # written token by token with a cache, read at once without
+    np.testing.assert_array_equal(np.where(ended, 0, ids), np.where(ended, 0, jnp.argmax(every, -1)))
+    beam = jax.jit(lambda p: SYSTEM.generate(p, BATCH, KEY, Beam(1), 5))(params)
+    np.testing.assert_array_equal(beam, ids)
+    wide = jax.jit(lambda p: SYSTEM.generate(p, BATCH, KEY, Beam(3), 5))(params)
+    assert wide.shape == (4, 5)
 
 
 def test_wrong_configs_are_named():

@@ -3,6 +3,7 @@
     python -m benchmarks.train_step                                     # two towers on CPU cores: float32, small batch
     python -m benchmarks.train_step --system baseline --size tiny --batch 16
     python -m benchmarks.train_step --system unidcp --size tiny --batch 2
+    python -m benchmarks.train_step --system unimed --size tiny --batch 8
     python -m benchmarks.train_step --batch 256 --dtype bfloat16 --implementation cudnn --compile       # one GPU
 
 Ours is the training step of the loop (`training.step.make_train_step`), on one device; theirs is Hugging Face or PyTorch
@@ -31,7 +32,7 @@ import jax.numpy as jnp
 import torch
 import transformers
 
-from benchmarks import baseline_pair, two_tower, unidcp_pair
+from benchmarks import baseline_pair, two_tower, unidcp_pair, unimed_pair
 from unimedvlp.parallel.mesh import make_mesh
 from unimedvlp.training import optimizers
 from unimedvlp.training.flops import flops_per_step
@@ -39,6 +40,7 @@ from unimedvlp.training.state import abstract_state, create
 from unimedvlp.training.step import make_train_step
 
 ADAMW = {"learning_rate": 1e-4, "schedule": "constant", "weight_decay": 0.1, "clip": 1.0}
+SYSTEMS = {"two_tower": two_tower, "baseline": baseline_pair, "unidcp": unidcp_pair, "unimed": unimed_pair}
 Step = Callable[[], float]
 
 
@@ -95,12 +97,14 @@ def interleaved(steps: dict[str, Step], repeats: int) -> dict[str, tuple[float, 
 
 def pair(options: argparse.Namespace) -> tuple[Any, dict[str, Any], Callable[[], torch.nn.Module], tuple[Any, ...]]:
     """(our system, its batch, their model, its inputs)"""
-    model = {"dtype": options.dtype, "implementation": options.implementation, "remat": options.remat}
+    model = {"dtype": options.dtype, "remat": options.remat}
+    if options.implementation:
+        model["implementation"] = options.implementation
     if options.system == "two_tower":
         batch = two_tower.make_batch(options.batch)
         system = two_tower.TwoTower(two_tower.Towers(options.size, **model | {"dtype": jnp.dtype(options.dtype)}))
         return system, batch, lambda: two_tower.torch_towers(options.size), two_tower.torch_inputs(batch)
-    twin = {"baseline": baseline_pair, "unidcp": unidcp_pair}[options.system]
+    twin = SYSTEMS[options.system]
     batch, system = twin.make_batch(options.size, options.batch), twin.make_system(options.size, **model)
     return system, batch, lambda: twin.Twin(options.size), twin.torch_inputs(batch)
 
@@ -108,15 +112,19 @@ def pair(options: argparse.Namespace) -> tuple[Any, dict[str, Any], Callable[[],
 def main() -> None:
     """Prints one line an implementation: seconds, rows/s, FLOP/s, and how much faster ours is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--system", default="two_tower", choices=("two_tower", "baseline", "unidcp"))
-    parser.add_argument("--size", default="base", choices=("base", "tiny"))
+    parser.add_argument("--system", default="two_tower", choices=tuple(SYSTEMS))
+    parser.add_argument("--size", default="base", help="base or tiny, of unimed also half")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--implementation", default="xla")
+    parser.add_argument(
+        "--implementation", default="", help="of attention, where a system lets one choose; xla otherwise"
+    )
     parser.add_argument("--remat", default="none")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--compile", action="store_true", help="also PyTorch with torch.compile")
     options = parser.parse_args()
+    if options.size not in (sizes := SYSTEMS[options.system].SIZES):
+        parser.error(f"--size {options.size}: {options.system} has {', '.join(sizes)}")
     system, batch, model, inputs = pair(options)
     mine, flops = ours(system, batch)
     steps = {"ours": mine}

@@ -194,6 +194,7 @@ def eval_batches(
     batch_size: int,
     *,
     limit: int | None = None,
+    once: bool = False,
     threads: int = 2,
     name: str = "",
     tally: Tally | None = None,
@@ -202,16 +203,19 @@ def eval_batches(
 ) -> Iterator[Batch]:
     """This host's slices of global batches over every (record, unit) of `units(source, task)`, in order and unaugmented.
 
-    `index` is the position in that list. `limit` takes that many of them, evenly spread. The last batch is filled up with
-    its last example, `_mask` False. Batches carry no annotations. A record that cannot be read is set aside in `tally`: `_mask` False, image zeros.
+    `index` is the position in that list. `once` takes only the first unit of each record; `limit` takes that many of what is
+    left, evenly spread. The last batch is filled up with its last example, `_mask` False. Batches carry no annotations. A
+    record that cannot be read is set aside in `tally`: `_mask` False, image zeros.
     """
     if batch_size % process_count:
         raise UserError(f"batch_size {batch_size} does not divide over {process_count} hosts")
     spec = spec.plain()
     every = units(source, task, name)
     positions = np.arange(len(every))
-    if limit and limit < len(every):
-        positions = np.linspace(0, len(every) - 1, limit).round().astype(int)
+    if once:
+        positions = np.unique([record for record, _ in every], return_index=True)[1]
+    if limit and limit < len(positions):
+        positions = positions[np.linspace(0, len(positions) - 1, limit).round().astype(int)]
     tally = tally or Tally()
 
     def read(places: list[int]) -> list[Example]:

@@ -126,6 +126,7 @@ class Run:
             source = ShuffledImages(source, seed=self.config.seed)
         spec = self.spec if "text" in task.shows else dataclasses.replace(self.spec, text_length=1)
         index, count = batch_share(self.mesh)
+        decoder = decoder or self.decoders(name)[0]
         batches = functools.partial(
             inputs.eval_batches,
             source,
@@ -134,6 +135,7 @@ class Run:
             spec,
             entry.batch,
             limit=None if full else entry.limit or None,
+            once=decoder == "decomposed",
             threads=self.config.data.threads,
             name=name,
             tally=tally,
@@ -145,7 +147,7 @@ class Run:
         return (RetrievalEvaluator if task.ranks else Evaluator)(
             self.system_for(task), task, self.space, make_samples(source, task), batches, reference, self.mesh,
             length, make_method(entry.get("method", {"name": "greedy"}), f"evals.{name}.method"),
-            decoder or self.decoders(name)[0],
+            decoder,
         )  # fmt: skip
 
     def system_for(self, task: Task) -> System:

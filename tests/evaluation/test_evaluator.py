@@ -1,5 +1,6 @@
 """The evaluator on a system that sees one bright rectangle: by both decoders, shuffled, and where a decoder is missing."""
 
+import dataclasses
 import functools
 
 import jax
@@ -82,9 +83,9 @@ class Both(Writer):
         )
 
 
-def evaluator(system, task, decoder="composed", source=RECORDS):
+def evaluator(system, task, decoder="composed", source=RECORDS, **options):
     task = tasks.build(task)
-    batches = functools.partial(input.eval_batches, source, task, SPACE, SPEC, 4, threads=0)
+    batches = functools.partial(input.eval_batches, source, task, SPACE, SPEC, 4, threads=0, **options)
     samples = make_samples(source, task)
     return Evaluator(
         system, task, SPACE, samples, batches, Reference(samples), make_mesh({"data": 1}), LENGTH, Greedy(), decoder
@@ -104,6 +105,19 @@ def evaluator(system, task, decoder="composed", source=RECORDS):
 def test_both_decoders_are_scored_alike(task, decoder, leading):
     values = dict(evaluator(Both(), task, decoder).run({}))
     assert values[leading].value == pytest.approx(1) and values[leading].count == len(RECORDS)
+
+
+def test_what_is_found_in_an_image_answers_all_its_questions():
+    labelled = [dataclasses.replace(one, labels={"lung": "positive", "heart": "negative"}) for one in RECORDS]
+    once = evaluator(Both(), "findings", "decomposed", labelled, once=True)
+    (said, samples), (expected, every) = (
+        once.predict({}),
+        evaluator(Both(), "findings", "decomposed", labelled).predict({}),
+    )
+    assert said == expected and samples.truths == every.truths and len(said) == 2 * len(RECORDS)
+    assert sum(int(batch["_mask"].sum()) for batch in once.batches()) == len(RECORDS)
+    few = evaluator(Both(), "findings", "decomposed", labelled, once=True, limit=2)
+    assert len(few.predict({})[0]) == 4
 
 
 def test_scores_are_how_sure_the_system_is_and_responses_follow_the_grammar():

@@ -1,7 +1,7 @@
 """One evaluator for every task and both decoders: predictions of a system on one split, and their scores."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -29,7 +29,8 @@ class Evaluator:
 
     Every host receives the predictions of all. `length` is the longest response in tokens. `decoder` is "composed", which
     writes responses, or "decomposed", which finds regions by class names: the task's classes (all of the registry where it
-    has none) and those units that are names.
+    has none) and those units that are names. What it finds in an image answers all units of a record, so one unit of each is
+    enough in `batches`.
     """
 
     system: System
@@ -61,8 +62,9 @@ class Evaluator:
             )
             outputs, index, valid = jax.device_get(self._step(params, batch))
             for row, (place, real) in enumerate(zip(index, valid, strict=True)):
-                if real:
-                    found[int(place)] = self._prediction(jax.tree.map(lambda x, i=row: x[i], outputs), int(place))
+                output = jax.tree.map(lambda x, i=row: x[i], outputs)
+                for answered in self._answered(int(place)) if real else ():
+                    found[answered] = self._prediction(output, answered)
         if not found:
             raise UserError(f"task {self.task.name}: not one sample could be read")
         places = sorted(found)
@@ -96,6 +98,12 @@ class Evaluator:
                 if self.task.scored:
                     outputs = outputs, how_sure(self.system.response_logits(params, batch, outputs), self.space)
         return outputs, batch["index"], batch["_mask"]
+
+    def _answered(self, place: int) -> Sequence[int]:
+        """The samples that the outputs for one of them answer."""
+        if self.decoder == "composed":
+            return (place,)
+        return np.flatnonzero(self.samples.records == self.samples.records[place]).tolist()
 
     def _prediction(self, output: Any, place: int) -> Any:
         """What the task makes of one row of outputs: regions, probabilities of choices, or a response."""

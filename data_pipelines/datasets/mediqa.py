@@ -17,6 +17,7 @@ from data_pipelines.builder import Builder
 from data_pipelines.native import json_list, one_of, plain
 from data_pipelines.protocols import Protocol, by_id_suffix
 from data_pipelines.summary import SetAside
+from unimedvlp.errors import UserError
 from unimedvlp.records import Record
 
 FILES = {"train": "train.json", "validation": "dev.json", "test": "indiana_dev.json"}
@@ -49,6 +50,11 @@ class Mediqa(Builder):
                 place = i / len(rows)
                 yield self._record(row, "train" if place < 0.7 else "validation" if place < 0.8 else "test", path, i)
             return
+        if (source / FILES["test"]).is_file() and not (source / FILES["train"]).is_file():
+            raise UserError(
+                f"{source}: {FILES['train']} is not there, the owner's script makes it from MIMIC-CXR; to use "
+                f"{FILES['test']} alone, add --protocol indiana"
+            )
         paths = {split: one_of(source, name) for split, name in FILES.items()}
         for split, path in paths.items():
             for i, row in enumerate(json_list(path, FIELDS)):

@@ -1,9 +1,11 @@
 """MEDIQA 2021's native files."""
 
+import pytest
 from bad_input_text import JSON, File, Layout, bad_input, everything, save
 
 from data_pipelines.builder import prepare
 from data_pipelines.datasets.mediqa import FILES, Mediqa
+from unimedvlp.errors import UserError
 
 
 def report(number, **changes):
@@ -42,6 +44,12 @@ def test_indiana_splits_in_the_order_of_the_file(tmp_path):
     splits = everything(Mediqa(), tmp_path / "source", tmp_path / "out", "indiana")
     ids = [record.study_id for split in ("train", "validation", "test") for record in splits[split]]
     assert ids == [f"{i}/{'train' if i < 14 else 'validation' if i < 16 else 'test'}" for i in range(20)]
+
+
+def test_indiana_reports_alone_name_their_protocol(tmp_path):
+    save(tmp_path / "source" / FILES["test"], JSON.dump([report(0)]))
+    with pytest.raises(UserError, match=r"train\.json is not there.*--protocol indiana"):
+        everything(Mediqa(), tmp_path / "source", tmp_path / "out", "mimic-to-indiana")
 
 
 def test_real_indiana_reports(real_data, tmp_path):

@@ -81,7 +81,10 @@ class Twin(nn.Module):
         self.image, self.text = stack(sizes["image_depth"], True, *wide), stack(sizes["text_depth"], False, *wide)
         self.restore = stack(sizes["restore_depth"], True, small, sizes["restore_heads"], 4 * small)
         self.fusion = nn.ModuleList(
-            nn.ModuleList(nn.TransformerDecoderLayer(**options(*wide)) for _ in range(2))
+            nn.ModuleList(
+                [nn.TransformerDecoderLayer(**options(*wide), norm_first=True) for _ in range(2)]
+                + [nn.LayerNorm(width) for _ in range(2)]
+            )
             for _ in range(sizes["fusion_depth"])
         )
         slots, key = PROMPTS["slots"], PROMPTS["key_width"]
@@ -99,6 +102,7 @@ class Twin(nn.Module):
         linear |= {"match": (2 * width, 2), "small": (width, small), "pixels": (small, PATCH * PATCH)}
         self.linear = nn.ModuleDict({name: nn.Linear(*shape) for name, shape in linear.items()})
         norms = {"text": width, "words": width, "contrast": 2 * width, "prompts": width, "present": width}
+        norms |= {"fused_image": width, "fused_text": width, "middle": width}
         self.norm = nn.ModuleDict({name: nn.LayerNorm(n) for name, n in norms.items()})
         self.refine = nn.MultiheadAttention(width, heads, batch_first=True)
         shapes = {"slots": (slots, key), "image": (slots, width), "text": (slots, width), "alpha": (1,)}
@@ -190,17 +194,19 @@ class Twin(nn.Module):
         return self.text(self.norm["text"](torch.cat([first, prompts, last], 1)))
 
     def fuse(self, image: torch.Tensor, image_mask: torch.Tensor | None, text: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Both streams through co-attention."""
+        """Both streams through co-attention, and past it."""
+        seen, said = image, text
         image = self.linear["image_project"](image) + self.own["kind"][0]
         text = self.linear["text_project"](text) + self.own["kind"][1]
         absent = None if image_mask is None else ~image_mask
-        for index, (for_image, for_text) in enumerate(self.fusion):
+        for index, (for_image, for_text, image_norm, text_norm) in enumerate(self.fusion):
             image, text = (
-                for_image(image, text, tgt_key_padding_mask=absent),
-                for_text(text, image, memory_key_padding_mask=absent),
+                for_image(image, text_norm(text), tgt_key_padding_mask=absent),
+                for_text(text, image_norm(image), memory_key_padding_mask=absent),
             )
             if index == len(self.fusion) // 2 - 1:
-                middle = image
+                middle = self.norm["middle"](image)
+        image, text = self.norm["fused_image"](image) + seen, self.norm["fused_text"](text) + said
         there = torch.ones_like(image[..., :1]) if image_mask is None else image_mask[..., None].float()
         pooled = [
             self.linear["text_pooler"](text.mean(1)),

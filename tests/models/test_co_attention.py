@@ -24,7 +24,8 @@ def fusion():
 def test_halves_of_the_layers_and_shapes(fusion):
     params, apply = fusion
     depth = {
-        name: half["block"]["image"]["attention_norm"]["scale"].shape[0] for name, half in params["params"].items()
+        name: params["params"][name]["block"]["image"]["attention_norm"]["scale"].shape[0]
+        for name in ("lower", "upper")
     }
     assert depth == {"lower": 1, "upper": 2}
     assert [x.shape for x in apply(IMAGE, IMAGE_MASK, TEXT, TEXT_MASK)] == [(2, 5, 16), (2, 4, 16), (2, 5, 16)]
@@ -38,6 +39,21 @@ def test_each_stream_reads_the_other_one_but_no_padding(fusion):
     np.testing.assert_allclose(other[1][TEXT_MASK], text[TEXT_MASK], atol=1e-5)
     assert np.abs(apply(IMAGE, IMAGE_MASK, TEXT[::-1], TEXT_MASK)[0] - image).max() > 1e-3
     assert np.abs(apply(IMAGE[::-1], IMAGE_MASK, TEXT, TEXT_MASK)[1] - text).max() > 1e-3
+
+
+def test_tokens_of_a_stream_stay_apart():
+    """Even where all tokens read the same from both streams, as those of a young network do."""
+    model, keys = CoAttention(16, 2, 32, depth=6), jax.random.split(jax.random.key(3), 2)
+    image, text = (jax.random.normal(key, (2, 8, 16)) for key in keys)
+    mask = jnp.ones((2, 8), bool)
+    params = nn.unbox(jax.jit(model.init)(jax.random.key(0), image, mask, text, mask))
+
+    def common(path, x):
+        return jnp.zeros_like(x) if {"query", "key"} & {key.key for key in path} else x
+
+    streams = model.apply(jax.tree_util.tree_map_with_path(common, params), image, mask, text, mask)
+    for stream in streams:
+        assert stream.std(axis=1).mean() > 0.25
 
 
 def test_patches_are_put_back_in_their_places():

@@ -121,6 +121,22 @@ def test_the_pool_is_asked_without_the_positions_that_all_images_share(params):
     assert np.abs(changed - tokens).max() > 1e-3
 
 
+def test_words_and_patches_pass_the_fusion(params):
+    """What the decoder and the head read keeps the tokens of both encoders, even if the fusion says nothing."""
+    fusion = params["encoder"]["fusion"]
+    silent = {name: jax.tree.map(jnp.zeros_like, fusion[name]) for name in ("image_norm", "text_norm")}
+    other = params | {"encoder": params["encoder"] | {"fusion": fusion | silent}}
+
+    def streams(model):
+        seen = model.encoder.see(BATCH["image"], BATCH["view_mask"])
+        said = model.encoder.read(BATCH["text"], BATCH["text_mask"])
+        encoded = model.encoder.fuse(seen, said)
+        return (encoded.image, seen.tokens), (encoded.text, said.tokens)
+
+    for fused, own in SYSTEM.model.apply({"params": other}, method=streams):
+        np.testing.assert_allclose(fused, own, atol=1e-6)
+
+
 def test_an_image_only_batch_is_refused_for_pairs():
     alone = BATCH | {"text": BATCH["text"][:, :1], "text_mask": BATCH["text_mask"][:, :1]}
     shapes = jax.eval_shape(SYSTEM.init, jax.random.key(0), BATCH)

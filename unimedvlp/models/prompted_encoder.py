@@ -134,7 +134,7 @@ class PromptedEncoder(nn.Module):
         return Half(tokens, jnp.ones(tokens.shape[:2], bool), scores=scores)
 
     def fuse(self, seen: Half, said: Half, *, deterministic: bool = True) -> Encoded:
-        """Both halves through the fusion."""
+        """Both halves through the fusion, and past it."""
         kind = self.kind.astype(self.dtype)
         image, text, middle = self.fusion(
             self.image_project(seen.tokens) + kind[0],
@@ -143,6 +143,8 @@ class PromptedEncoder(nn.Module):
             said.mask,
             deterministic=deterministic,
         )
+        # Past the fusion: words and patches stay apart, whatever it makes of them.
+        image, text = image + seen.tokens, text + said.tokens
         pooled = [self.text_pooler(_mean(text, said.mask)), self.image_pooler(_mean(image, seen.mask))]
         return Encoded(image, seen.mask, text, said.mask, jnp.tanh(jnp.concatenate(pooled, axis=-1)), middle)
 

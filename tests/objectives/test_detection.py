@@ -120,6 +120,14 @@ def test_what_padding_holds_does_not_matter():
     jax.tree.map(np.testing.assert_array_equal, criterion(PREDICTIONS, TARGETS | junk), criterion(PREDICTIONS, TARGETS))
 
 
+def test_how_many_places_are_empty_does_not_matter():
+    empty = {name: np.zeros_like(TARGETS[name][:, :2]) for name in OF_OBJECTS}
+    roomy = TARGETS | {name: np.concatenate([TARGETS[name], x], axis=1) for name, x in empty.items()}
+    terms, _ = criterion(PREDICTIONS, TARGETS)
+    for name, value in criterion(PREDICTIONS, roomy)[0].items():
+        np.testing.assert_allclose(value, terms[name], rtol=1e-5, err_msg=name)
+
+
 def test_objects_with_only_a_box_teach_by_their_outline():
     targets = TARGETS | {"has_mask": np.zeros((B, K), bool), "mask": np.zeros_like(TARGETS["mask"])}
     terms, matched = criterion(perfect(), targets)

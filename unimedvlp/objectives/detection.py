@@ -81,10 +81,10 @@ def _losses(
     terms = {"class": _class_loss(predicted["class"], matched, targets)}
     if "mask" in predicted:
         logits = pick(predicted["mask"], matched)
-        places = masks.uncertain_points(rng, logits, points)
+        known = real & targets["has_mask"]
+        places = _places(rng, logits, known, points)
         truth = masks.sample_points(targets["mask"][:, :, None], places)[:, :, 0]
         at_points = masks.sample_points(logits[:, :, None], places)[:, :, 0]
-        known = real & targets["has_mask"]
         terms["mask"] = masked_mean(masks.point_bce(at_points, truth), known)
         terms["dice"] = masked_mean(masks.dice(jax.nn.sigmoid(at_points), truth), known)
         terms["projection"] = masked_mean(masks.projection(logits, targets["box"]), real & ~targets["has_mask"])
@@ -93,6 +93,23 @@ def _losses(
         terms["l1"] = masked_mean(boxes.l1(*pair), real)
         terms["giou"] = masked_mean(1 - boxes.giou(*pair), real)
     return terms
+
+
+def _places(rng: jax.Array, logits: jax.Array, known: jax.Array, points: int) -> jax.Array:
+    """Points `[B, K, P, 2]` near the outlines of masks `[B, K, H, W]`, for one object of every image after the other.
+
+    It ends with the last object whose mask is `known` (bool `[B, K]`) in any image, and leaves 0 behind it: most objects are
+    padding or have a box alone.
+    """
+    objects = known.shape[1]
+
+    def choose(slot: jax.Array, places: jax.Array) -> jax.Array:
+        found = masks.uncertain_points(jax.random.fold_in(rng, slot), logits[:, slot], points)
+        return places.at[:, slot].set(found)
+
+    logits = jax.lax.stop_gradient(logits)
+    count = jnp.where(known.any(axis=0), jnp.arange(1, objects + 1), 0).max()
+    return jax.lax.fori_loop(0, count, choose, jnp.zeros((*known.shape, points, 2)))
 
 
 def _class_loss(logits: jax.Array, matched: jax.Array, targets: Arrays) -> jax.Array:

@@ -63,10 +63,9 @@ def focal(logits: jax.Array, targets: jax.Array, *, alpha: float = 0.25, gamma: 
 
 
 def pairwise_bce(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """`point_bce` of every prediction `[B, Q, P]` with every target `[B, K, P]`: `[B, Q, K]`, by two products."""
+    """`point_bce` of every prediction `[B, Q, P]` with every target `[B, K, P]`: `[B, Q, K]`, by one product."""
     logits, points = logits.astype(jnp.float32), logits.shape[-1]
-    yes, no = jax.nn.softplus(-logits), jax.nn.softplus(logits)
-    return (_meet(yes, targets) + _meet(no, 1 - targets)) / points
+    return (jax.nn.softplus(logits).sum(axis=-1)[:, :, None] - _meet(logits, targets)) / points
 
 
 def pairwise_dice(probabilities: jax.Array, targets: jax.Array) -> jax.Array:

@@ -47,7 +47,8 @@ def giou(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def l1(a: jax.Array, b: jax.Array) -> jax.Array:
     """Sum of absolute differences of centres and sizes `[...]`, as in DETR (Carion et al., 2020)."""
-    return jnp.abs(to_centres(a) - to_centres(b)).sum(axis=-1)
+    distance = jnp.abs(to_centres(a) - to_centres(b))
+    return sum(distance[..., i] for i in range(4))  # many times faster on a CPU than a sum over so short an axis
 
 
 def pairwise(measure: Callable[[jax.Array, jax.Array], jax.Array], a: jax.Array, b: jax.Array) -> jax.Array:

@@ -67,7 +67,7 @@ def get_config(argument: str = "synthetic") -> ConfigDict:
     if data == "synthetic":
         lengths = {"views": 1, "text": 48, "prompt": 8, "response": 48, "steps": 1200, "batch": 24}
     else:
-        lengths = {"text": 160, "prompt": 8, "response": 96, "steps": 1200, "batch": 32}
+        lengths = {"text": 128, "prompt": 8, "response": 96, "steps": 1200, "batch": 24}
     config = run(size or "tiny", train, evals, weights, best="report/cider", **lengths)
     config.evaluate_every = config.steps  # eight evaluations take longer than a hundred steps of this size
     return config

@@ -39,6 +39,19 @@ def test_equals_plain_softmax(qkv):
     np.testing.assert_allclose(attention(*qkv), plain(*qkv, np.ones((1, 1, 1, 1), bool)), atol=1e-5)
 
 
+def test_float32_equals_jax(qkv):
+    rng = np.random.default_rng(2)
+    bias, mask = jnp.asarray(rng.normal(size=(1, H, T, S)), jnp.float32), jnp.asarray(rng.random((B, 1, T, S)) < 0.7)
+    mask = mask.at[..., 0].set(True)
+    for given in ({}, {"mask": mask}, {"bias": bias}, {"mask": mask, "bias": bias}):
+        ours, theirs = (
+            jax.value_and_grad(lambda x, f=f, given=given: jnp.square(f(*x, **given)).sum())(qkv)
+            for f in (attention, jax.nn.dot_product_attention)
+        )
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+
+
 def test_masks_combine(qkv):
     _, k, v = qkv
     keys = jnp.array([[1, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1]], bool)

@@ -62,9 +62,9 @@ class Evaluator:
             )
             outputs, index, valid = jax.device_get(self._step(params, batch))
             for row, (place, real) in enumerate(zip(index, valid, strict=True)):
-                output = jax.tree.map(lambda x, i=row: x[i], outputs)
-                for answered in self._answered(int(place)) if real else ():
-                    found[answered] = self._prediction(output, answered)
+                if real:
+                    output = jax.tree.map(lambda x, i=row: x[i], outputs)
+                    found |= {i: self._prediction(output, i) for i in self._answered(int(place))}
         if not found:
             raise UserError(f"task {self.task.name}: not one sample could be read")
         places = sorted(found)

@@ -31,7 +31,7 @@ def grid_points(height: int, width: int) -> jax.Array:
 def coordinate_rows(start: int, count: int) -> nn.initializers.Initializer:
     """Initial token vectors `[vocab, D]` of which `count` rows from `start` on are sine codes of 0..1.
 
-    Neighbouring coordinates are alike from the start, so a few thousand boxes teach a thousand bins. Our reconstruction.
+    Neighbouring coordinates are alike from the start, which lowers the loss of the first steps. Our reconstruction.
     """
 
     def init(rng: jax.Array, shape: tuple[int, int], dtype: Any = jnp.float32) -> jax.Array:

@@ -92,8 +92,8 @@ class Twin(Model):
         found, proposals, states = self.objects(memory, features, names)
         queries, whole = states[:, :-1], refined_global(states[:, -1], states[:, :-1])
         said = self.objects.heads.compare(whole, names[self.labels]) + self.label_bias
-        memory = self.recall(memory, queries, found["box"][-1], whole)
-        logits = self.respond(given["prompt"], given["response"], memory)
+        memory, places = self.recall(memory, queries, found["box"][-1], whole)
+        logits = self.respond(given["prompt"], given["response"], memory, places)
 
         terms, matched = set_criterion(found, targets, self.points, self.weights)
         several = {

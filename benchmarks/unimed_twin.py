@@ -14,9 +14,11 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import SwinBackbone, SwinConfig
 
-from benchmarks.unimed_twin_loss import to_corners
+from benchmarks.unimed_twin_loss import overlap, to_corners
+from unimedvlp.tokens.vocabulary import COORDINATE_BINS, COORDINATE_START
 
 Tensors = dict[str, torch.Tensor]
+Places = tuple[torch.Tensor, torch.Tensor]
 
 
 class Model(nn.Module):
@@ -38,6 +40,7 @@ class Model(nn.Module):
         self.locate, self.memory_norm = nn.Linear(2 * width, width), nn.LayerNorm(width)
         layer = nn.TransformerDecoderLayer(*shape, 0.0, "gelu", batch_first=True, norm_first=True)
         self.words = nn.TransformerDecoder(layer, sizes["composed_depth"], nn.LayerNorm(width))
+        self.pointer = Pointer(width)
         self.pixel_head = nn.Linear(widths[-1], 32 * 32 * 3)
         self.label_bias = nn.Parameter(torch.zeros(()))
         lengths = {"kind": 3, "read": sizes["max_text"], "written": sizes["max_response"]}
@@ -61,23 +64,66 @@ class Model(nn.Module):
 
     def recall(
         self, memory: Sequence[torch.Tensor], queries: torch.Tensor, boxes: torch.Tensor, whole: torch.Tensor
-    ) -> torch.Tensor:
-        """What the composed decoder sees [B, N, D]: the two coarsest maps, queries with their boxes [B, Q, 4], their sum [B, D]."""
+    ) -> tuple[torch.Tensor, Places]:
+        """What the composed decoder sees [B, N, D]: the two coarsest maps, queries with their boxes [B, Q, 4], their sum [B, D]; and
+        the places that it may point at."""
+        boxes = boxes.detach()
+        queries = self.located(queries, boxes)
         parts = [self.located(tokens(m), cell_boxes(m)) + self.own["kind"][0] for m in memory[:2]]
-        parts += [self.located(queries, boxes) + self.own["kind"][1], (whole + self.own["kind"][2])[:, None]]
-        return self.memory_norm(torch.cat(parts, 1))
+        parts += [queries + self.own["kind"][1], (whole + self.own["kind"][2])[:, None]]
+        return self.memory_norm(torch.cat(parts, 1)), self.pointer.places(queries, to_corners(boxes))
 
     def located(self, x: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         """Tokens [B, n, D] with a code of the corners of their boxes [.., n, 4]."""
-        return x + self.locate(sine_code(to_corners(boxes.detach()), 2 * x.shape[-1]))
+        return x + self.locate(sine_code(to_corners(boxes), 2 * x.shape[-1]))
 
-    def respond(self, prompt: torch.Tensor, response: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+    def respond(
+        self, prompt: torch.Tensor, response: torch.Tensor, memory: torch.Tensor, places: Places
+    ) -> torch.Tensor:
         """Logits [B, R, V] of a response [B, R] behind a prompt [B, P]."""
         ids = torch.cat([prompt, response[:, :-1]], 1)
         future = nn.Transformer.generate_square_subsequent_mask(ids.shape[1], device=ids.device) < 0
         states = self.table(ids) + self.own["written"][: ids.shape[1]]
         states = self.words(states, memory, tgt_mask=future, tgt_is_causal=True)
-        return (states[:, prompt.shape[1] - 1 :] @ self.table.weight.T).float()
+        last = prompt.shape[1] - 1
+        return self.pointer((states[:, last:] @ self.table.weight.T).float(), states[:, last:], ids[:, last:], places)
+
+
+class Pointer(nn.Module):
+    """Mixes the choice among the coordinate tokens with those of found boxes."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.ask, self.key, self.trust = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 1)
+        self.said, self.edge = nn.Linear(2 * width, width), small(4, width)
+        self.reach, self.again = nn.Parameter(torch.tensor(math.log(0.01))), nn.Parameter(torch.tensor(-5.0))
+
+    def places(self, states: torch.Tensor, corners: torch.Tensor) -> Places:
+        """Keys [B, 4 Q, D] and coordinates [B, 4 Q] of boxes [B, Q, 4] of queries [B, Q, D]."""
+        before = F.pad(self.coded(corners[..., :3]), (0, 0, 1, 0))
+        keys = self.key(states)[:, :, None] + self.edge + before
+        return keys.flatten(1, 2), corners.flatten(1).float()
+
+    def forward(self, logits: torch.Tensor, states: torch.Tensor, ids: torch.Tensor, places: Places) -> torch.Tensor:
+        """Logits [B, T, V] of states [B, T, D] that have read ids [B, T]."""
+        keys, values = places
+        place = ids - COORDINATE_START
+        known = (place >= 0) & (place < COORDINATE_BINS)
+        asked = self.ask(states) + self.coded(place / (COORDINATE_BINS - 1)) * known[..., None]
+        again = self.again * covered(place, known, values.unflatten(1, (-1, 4))).repeat_interleave(4, -1)
+        likely = (asked @ keys.transpose(1, 2) * states.shape[-1] ** -0.5 + again).softmax(-1)
+        bins = torch.linspace(0, 1, COORDINATE_BINS, device=values.device)
+        near = (-(bins - values[..., None]).abs() * (-self.reach).exp()).softmax(-1)
+        trust = self.trust(states.float()).sigmoid()
+        pre, own, post = logits.split(
+            [COORDINATE_START, COORDINATE_BINS, logits.shape[-1] - COORDINATE_START - COORDINATE_BINS], -1
+        )
+        mixed = (1 - trust) * own.softmax(-1) + trust * (likely @ near)
+        return torch.cat([pre, own.logsumexp(-1, keepdim=True) + (mixed + 1e-9).log(), post], -1)
+
+    def coded(self, coordinates: torch.Tensor) -> torch.Tensor:
+        """Coordinates [...] -> [..., D]."""
+        return self.said(sine_code(coordinates[..., None], self.said.in_features))
 
 
 class Swin(nn.Module):
@@ -250,6 +296,17 @@ def looked_at(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     resized = F.interpolate(logits, size=size, mode="bilinear", antialias=True).flatten(2)
     inside = F.pad(resized, (0, 0, 0, 1), value=1.0) > 0
     return (inside | ~inside.any(-1, keepdim=True))[:, None]
+
+
+def covered(place: torch.Tensor, known: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """How far the boxes said up to each of T tokens, coordinates `place` where `known` [B, T], cover Q boxes: [B, T, Q]."""
+    back = lambda x, n: F.pad(x, (n, 0))[:, : x.shape[1]]  # noqa: E731
+    closes = ~known & ~back(known, 5)
+    for n in range(1, 5):
+        closes = closes & back(known, n)
+    said = torch.stack([back(place, n) for n in (4, 3, 2, 1)], -1) / (COORDINATE_BINS - 1)
+    intersection, union = overlap(said[:, :, None], boxes[:, None])
+    return (intersection / union.clamp(min=1e-9) * closes[..., None]).cummax(1).values
 
 
 def sine_code(values: torch.Tensor, width: int) -> torch.Tensor:

@@ -41,7 +41,7 @@ def get_config(size: str = "tiny") -> ConfigDict:
     labels = PHANTOM_FINDINGS if synthetic else FINDINGS
     config = {
         "seed": 0,
-        "steps": {"tiny": 1200, "base": 50_000, "synthetic": 400}[size],
+        "steps": {"tiny": 1600, "base": 50_000, "synthetic": 400}[size],
         "batch": {"tiny": 8, "base": 64, "synthetic": 8}[size],
         "accumulate": 1,
         "ema": 0.998 if tiny else 0.9998,
@@ -83,7 +83,7 @@ def get_config(size: str = "tiny") -> ConfigDict:
             "clip": 1.0,
         },
         "evals": phantom_evals() if synthetic else evals(),
-        "evaluate_every": {"tiny": 600, "base": 5000, "synthetic": 0}[size],
+        "evaluate_every": {"tiny": 800, "base": 5000, "synthetic": 0}[size],
         "save_every": 0 if synthetic else 200 if tiny else 500,
         "keep": 1,
         "log_every": 50,
@@ -165,7 +165,7 @@ def mixture() -> dict:
         "path": path, "split": "train", "tasks": tasks, "weight": weight, "pack": pack
     }  # fmt: skip
     return {
-        "cells": entry(CELLS, 4.0, detect={"objects": 28, "order": "downwards"}),
+        "cells": entry(CELLS, 4.0, detect={"objects": 28}),
         "lungs": entry(LUNGS, 2.0, segment={"classes": ("lung",), "points": 32}),
         "vessels": entry(VESSELS, 1.0, segment={"classes": ("vessel",), "points": 64}),
         "labels": entry(LABELS, 1.0, 15, findings={}),
@@ -189,7 +189,7 @@ def evals() -> dict:
 def phantoms() -> dict:
     """The synthetic set with its annotations, and once more without."""
     tasks = {
-        "detect": {"objects": 4, "order": "downwards"},
+        "detect": {"objects": 4},
         "segment": {"classes": PHANTOM_PARTS, "points": 24},
         "findings": {"classes": PHANTOM_FINDINGS},
     }

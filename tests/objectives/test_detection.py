@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 from scipy.special import log_softmax
 
-from unimedvlp.objectives import boxes
+from unimedvlp import boxes
 from unimedvlp.objectives.detection import WEIGHTS, set_criterion
 
 N, B, Q, K, C, SIZE = 2, 3, 6, 4, 5, 8

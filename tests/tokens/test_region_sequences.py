@@ -109,25 +109,6 @@ def test_order_and_noise_follow_the_generator_alone():
     assert build(3) == build(3) != build(4)
 
 
-@given(objects(), seeds, st.booleans())
-def test_downwards_is_by_upper_edges_and_says_the_same_objects(given_objects, seed, noisy):
-    boxes, classes = given_objects
-    options = {"objects": 8, "noise": Noise() if noisy else None}
-    plain, sorted_ = (
-        region_sequences.detection(SPACE, "ct", boxes, classes, np.random.default_rng(seed), order=order, **options)
-        for order in ("random", "downwards")
-    )
-    said = np.array((sorted_.target or sorted_.response)[:-1]).reshape(-1, 5)[: len(boxes)]
-    assert (np.diff(said[:, 0]) >= 0).all()
-    read = [region_sequences.read_detection(x.target or x.response, SPACE) for x in (plain, sorted_)]
-    assert rows(read[0]) == rows(read[1])
-
-
-def test_unknown_orders_are_refused():
-    with pytest.raises(UserError, match=r"sideways.*downwards"):
-        region_sequences.detection(SPACE, "ct", np.zeros((0, 4)), [], order="sideways")
-
-
 def test_more_objects_than_slots_are_counted():
     boxes, classes = np.tile([0.1, 0.1, 0.2, 0.2], (7, 1)), ["nodule"] * 7
     for rng, noise in ((None, None), (np.random.default_rng(0), Noise())):

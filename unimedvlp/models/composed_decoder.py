@@ -97,9 +97,13 @@ class ComposedDecoder(nn.Module):
 
         The caller sees to it that the cache has room for T more.
         """
-        cache, sees = cache.admit(mask)
-        x, cache = self.layers.extend(self._embed(ids, sees), sees[:, None], cache)
+        x, cache = self.extend_hidden(ids, mask, cache)
         return self.logits(x), cache
+
+    def extend_hidden(self, ids: jax.Array, mask: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
+        """`extend` without its last step: states [B, T, D] instead of logits."""
+        cache, sees = cache.admit(mask)
+        return self.layers.extend(self._embed(ids, sees), sees[:, None], cache)
 
     def _embed(self, ids: jax.Array, sees: jax.Array) -> jax.Array:
         """ids [B, T], each of which sees [..., S], in the same order -> [B, T, D]."""

@@ -7,24 +7,34 @@ that also give masks and classes. That, and everything the paper's abstract leav
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from unimedvlp.boxes import to_corners
 from unimedvlp.errors import UserError
 from unimedvlp.models.composed_decoder import ComposedDecoder
 from unimedvlp.models.decomposed_decoder import Decoded, DecomposedDecoder, cell_boxes
 from unimedvlp.models.layers import EMBEDDING, dense, layer_norm, named, token_table
 from unimedvlp.models.pixel_decoder import PixelDecoder
 from unimedvlp.models.places import coordinate_rows, sine_code
-from unimedvlp.models.teacher_forcing import response_logits
+from unimedvlp.models.pointer import Past, Places, Pointer, PointingCache
+from unimedvlp.models.teacher_forcing import response_states
 from unimedvlp.models.text_encoder import TextEncoder
 
 MEMORIES = ("both", "image", "queries")
 Batch = Mapping[str, jax.Array]
-Memory = tuple[jax.Array, jax.Array]
+Phrase = tuple[jax.Array, jax.Array]
+
+
+class Memory(NamedTuple):
+    """What the composed decoder sees: states [B, N, D], their mask [B, N], and the `places` it may point at, if any."""
+
+    states: jax.Array
+    mask: jax.Array
+    places: Places | None = None
 
 
 class Coupled(nn.Module):
@@ -89,6 +99,8 @@ class Coupled(nn.Module):
                 dropout=self.dropout,
                 **sizes,
             )
+        if self._points:
+            self.pointer = Pointer(self.width, *self.coordinates, self.dtype)
         self.pixel_head = dense(32 * 32 * self.channels, ("embed", None), self.dtype)
 
     def look(self, image: jax.Array, deterministic: bool = True):
@@ -110,7 +122,7 @@ class Coupled(nn.Module):
         vectors = self.name_projection(mean).astype(jnp.float32)
         return vectors * jax.lax.rsqrt(jnp.square(vectors).sum(-1, keepdims=True) + 1e-12)
 
-    def decompose(self, seen, names: jax.Array, phrase: Memory | None = None) -> Decoded:
+    def decompose(self, seen, names: jax.Array, phrase: Phrase | None = None) -> Decoded:
         """The decomposed decoder on what `look` returned; `phrase` is the ids and mask [B, L] of a referring text."""
         text = (None, None) if phrase is None else (self.text(*phrase), phrase[1])
         return self.objects(*seen, names, *text)
@@ -120,33 +132,50 @@ class Coupled(nn.Module):
         return self.objects.compare(decoded.image, names) + self.label_bias
 
     def recall(self, seen, decoded: Decoded | None) -> Memory:
-        """What the composed decoder sees [B, N, D], and its mask [B, N]: the two coarsest maps, queries and their sum."""
-        parts = []
+        """What the composed decoder sees: the two coarsest maps, queries and their sum."""
+        parts, places = [], None
         if self.memory != "queries" or decoded is None:
             maps = [(m.reshape(m.shape[0], -1, self.width), cell_boxes(*m.shape[1:3])) for m in seen[0][:2]]
             parts += [(0, self._located(*one)) for one in maps]
         if self.memory != "image" and decoded is not None:
-            latent = self._located(decoded.states["latent"], decoded.latent["box"][-1])
-            states = (latent, decoded.image[:, None].astype(self.dtype))
-            parts += [(1 + i, jax.lax.stop_gradient(x) if self.detach else x) for i, x in enumerate(states)]
+            boxes = jax.lax.stop_gradient(decoded.latent["box"][-1])
+            states = (self._located(decoded.states["latent"], boxes), decoded.image[:, None].astype(self.dtype))
+            states = [jax.lax.stop_gradient(x) if self.detach else x for x in states]
+            parts += [(1 + i, x) for i, x in enumerate(states)]
+            if self._points:
+                places = self.pointer.places(states[0], to_corners(boxes))
         kind = self.kind.astype(self.dtype)
         memory = self.memory_norm(jnp.concatenate([x + kind[i] for i, x in parts], axis=1))
-        return memory, jnp.ones(memory.shape[:2], bool)
+        return Memory(memory, jnp.ones(memory.shape[:2], bool), places)
 
     def _located(self, x: jax.Array, boxes: jax.Array) -> jax.Array:
         """Tokens [B, n, D] that tell where they are: the corners of their boxes [.., n, 4] (centres), in one code for all."""
-        centre, side = jnp.split(jax.lax.stop_gradient(boxes), 2, axis=-1)
-        corners = jnp.concatenate([centre - side / 2, centre + side / 2], axis=-1)
-        return x + self.locate(sine_code(corners, 2 * self.width).astype(self.dtype))
+        return x + self.locate(sine_code(to_corners(boxes), 2 * self.width).astype(self.dtype))
 
-    def respond(self, batch: Batch, given: jax.Array, memory: Memory, deterministic: bool = True) -> jax.Array:
-        """Logits [B, R, V] of the response, see `response_logits`."""
-        return response_logits(self.words, batch, given, memory, deterministic)
+    @property
+    def _points(self) -> bool:
+        """Whether there are found boxes in the memory, and tokens for them."""
+        return self.composed and self.decomposed and self.memory != "image" and self.coordinates[1] > 0
+
+    def respond(
+        self, batch: Batch, given: jax.Array, memory: Memory, deterministic: bool = True, decide: bool = False
+    ) -> jax.Array:
+        """Logits [B, R, V] of the response, see `response_states`; to `decide` by, as `extend` has them, or as likelihoods."""
+        hidden, read = response_states(self.words, batch, given, (memory.states, memory.mask), deterministic)
+        logits = self.words.logits(hidden)
+        if memory.places is None:
+            return logits
+        return self.pointer(logits, hidden, read, memory.places, Past.empty(memory.places), decide=decide)[0]
 
     def start(self, memory: Memory, length: int):
         """An empty cache of `length` tokens over what `recall` returned."""
-        return self.words.start(*memory, length)
+        cache = self.words.start(memory.states, memory.mask, length)
+        return cache if memory.places is None else PointingCache(cache, memory.places, Past.empty(memory.places))
 
     def extend(self, ids, mask, cache):
-        """The composed decoder's `extend`."""
-        return self.words.extend(ids, mask, cache)
+        """The composed decoder's `extend`, with its pointer, which decides."""
+        if not isinstance(cache, PointingCache):
+            return self.words.extend(ids, mask, cache)
+        hidden, words = self.words.extend_hidden(ids, mask, cache.words)
+        logits, past = self.pointer(self.words.logits(hidden), hidden, ids, cache.places, cache.past, decide=True)
+        return logits, PointingCache(words, cache.places, past)

@@ -11,14 +11,15 @@ from unimedvlp.parallel.operations import pick
 PAD_ID = 0  # as in the vocabulary
 
 
-def response_logits(
+def response_states(
     decoder: ComposedDecoder,
     batch: Mapping[str, jax.Array],
     given: jax.Array,
     memory: tuple[jax.Array, jax.Array],
     deterministic: bool = True,
-) -> jax.Array:
-    """Float32 logits [B, R, V] of the response behind the batch's prompt, with `given` [B, R] as the tokens read so far.
+) -> tuple[jax.Array, jax.Array]:
+    """States [B, R, D] that say the response behind the batch's prompt, with `given` [B, R] as the tokens read so far, and
+    the last token int32 [B, R] that each has read.
 
     `memory` is states [B, N, D] and their mask [B, N]. Padding of the prompt and of the response is not seen.
     """
@@ -29,4 +30,16 @@ def response_logits(
     hidden = decoder.hidden(ids, mask, *memory, segment_ids=segment, deterministic=deterministic)
     last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
     first = pick(hidden, last[:, None])
-    return decoder.logits(jnp.concatenate([first, hidden[:, length:]], axis=1))
+    read = jnp.concatenate([jnp.take_along_axis(ids, last[:, None], axis=1), given[:, :-1]], axis=1)
+    return jnp.concatenate([first, hidden[:, length:]], axis=1), read
+
+
+def response_logits(
+    decoder: ComposedDecoder,
+    batch: Mapping[str, jax.Array],
+    given: jax.Array,
+    memory: tuple[jax.Array, jax.Array],
+    deterministic: bool = True,
+) -> jax.Array:
+    """Float32 logits [B, R, V] of the response, see `response_states`."""
+    return decoder.logits(response_states(decoder, batch, given, memory, deterministic)[0])

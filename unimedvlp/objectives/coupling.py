@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from unimedvlp.objectives.boxes import iou
+from unimedvlp.boxes import iou
 from unimedvlp.objectives.reduce import masked_mean
 
 

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from unimedvlp.objectives import boxes, masks
+from unimedvlp import boxes
+from unimedvlp.objectives import masks
 from unimedvlp.objectives.assignment import assign
 from unimedvlp.objectives.reduce import masked_mean
 from unimedvlp.parallel.operations import pick

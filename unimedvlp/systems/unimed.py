@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from unimedvlp import boxes
 from unimedvlp import config as configs
 from unimedvlp.errors import UserError
 from unimedvlp.models.backbone import Backbone
@@ -28,7 +29,7 @@ from unimedvlp.models.generate import Grammar, Method, respond
 from unimedvlp.models.query_heads import logit
 from unimedvlp.models.swin import Swin
 from unimedvlp.models.vit_pyramid import ViTPyramid
-from unimedvlp.objectives import boxes, consistency, perturb
+from unimedvlp.objectives import consistency, perturb
 from unimedvlp.objectives.contrast import info_nce, unit
 from unimedvlp.objectives.coupling import box_places, coupling_loss
 from unimedvlp.objectives.detection import WEIGHTS as SET_WEIGHTS

@@ -16,8 +16,7 @@ class Detect(Task):
     """Find the objects of an image. Sequence: BOS detect modality -> (ymin xmin ymax xmax class)* EOS.
 
     `classes` narrows the classes; without it all boxes of a record are objects. A response has room for `objects` boxes, more
-    are counted as dropped. `order` is that of training: "random" (pix2seq), or "downwards", from which a small model learns
-    sooner. With `noise`, training fills free places with boxes that are none (see `box_noise`), and decoding
+    are counted as dropped. With `noise`, training fills free places with boxes that are none (see `box_noise`), and decoding
     fills all: a box's score is the probability of its likeliest class.
     """
 
@@ -29,7 +28,6 @@ class Detect(Task):
     classes: tuple[str, ...] = ()
     objects: int = region_sequences.MAX_OBJECTS
     noise: bool = True
-    order: str = "random"
 
     def units(self, record):
         """The image, where it has an object of the classes."""
@@ -43,8 +41,7 @@ class Detect(Task):
             known = [i for i, name in enumerate(classes) if name in space.vocabulary.classes]
             boxes, classes = boxes[known], [classes[i] for i in known]
         given = (space, record.modality, boxes, classes, rng)
-        options = {"objects": self.objects, "noise": self._noise(rng), "order": self.order}
-        return region_sequences.detection(*given, **options)
+        return region_sequences.detection(*given, objects=self.objects, noise=self._noise(rng))
 
     def truth(self, record, unit):
         """Boxes and class names."""

@@ -36,7 +36,7 @@ class DetectSegment(Detect):
         if rng is None:
             found = _only(found, lambda name: name in space.vocabulary.classes)
         given = (space, record.modality, found.boxes, found.classes, found.masks, rng)
-        options = {"objects": self.objects, "noise": self._noise(rng), "order": self.order, "points": self.points}
+        options = {"objects": self.objects, "noise": self._noise(rng), "points": self.points}
         parts = region_sequences.detection_and_masks(*given, **options)
         return region_sequences.combined(space, parts, asked=("segment",))
 

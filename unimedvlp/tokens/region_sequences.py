@@ -18,7 +18,6 @@ from unimedvlp.tokens.sequences import Sequence, head, until_end
 from unimedvlp.tokens.space import TokenSpace
 
 MAX_OBJECTS = 20
-ORDERS = ("random", "downwards")
 OBJECT_TOKENS = 5  # ymin xmin ymax xmax class
 
 
@@ -38,15 +37,13 @@ def detection(
     *,
     objects: int = MAX_OBJECTS,
     noise: Noise | None = None,
-    order: str = "random",
 ) -> Sequence:
     """Detection: `BOS detect modality` -> `(ymin xmin ymax xmax class)* EOS` of boxes [K, 4] in 0..1.
 
-    `order`: "random" needs `rng`, without it the objects stay in theirs; "downwards" begins with the highest. Those beyond
-    `objects` are dropped, with `rng` by chance, and counted. `noise` fills the slots up to `objects` and sets `target` and
-    `weight`; it needs `rng`.
+    `rng` puts the objects in random order, without it they stay in theirs; those beyond `objects` are dropped and counted.
+    `noise` fills the slots up to `objects` and sets `target` and `weight`; it needs `rng`.
     """
-    return _detection(space, modality, boxes, classes, _order(boxes, objects, rng, order), rng, objects, noise)
+    return _detection(space, modality, boxes, classes, _order(len(classes), objects, rng), rng, objects, noise)
 
 
 def detection_and_masks(
@@ -60,14 +57,13 @@ def detection_and_masks(
     objects: int = MAX_OBJECTS,
     noise: Noise | None = None,
     points: int = geometry.MAX_POINTS,
-    order: str = "random",
 ) -> list[tuple[str, Sequence]]:
     """Parts for `combined`: a detection, then the segmentation of every object it kept, in its order; masks [K] of [H, W]."""
     if len(masks) != len(classes):
         raise UserError(f"{len(classes)} boxes have {len(masks)} masks")
-    chosen = _order(boxes, objects, rng, order)
-    found = _detection(space, modality, boxes, classes, chosen, rng, objects, noise)
-    return [("detect", found), *(("segment", outline(masks[i], points)) for i in chosen)]
+    order = _order(len(classes), objects, rng)
+    found = _detection(space, modality, boxes, classes, order, rng, objects, noise)
+    return [("detect", found), *(("segment", outline(masks[i], points)) for i in order)]
 
 
 def read_detection(response: Iterable[int], space: TokenSpace, noise: bool = False) -> Detected | None:
@@ -219,12 +215,8 @@ def read_combined(response: Iterable[int], first: str, space: TokenSpace) -> lis
     return found
 
 
-def _order(boxes: np.ndarray, limit: int, rng: np.random.Generator | None, order: str) -> np.ndarray:
-    """Places of at most `limit` of the boxes in the order in which they are said."""
-    if order not in ORDERS:
-        raise UserError(f"order of boxes {order!r} is unknown: use one of {ORDERS}")
-    chosen = (np.arange(len(boxes)) if rng is None else rng.permutation(len(boxes)))[:limit]
-    return chosen[np.argsort(np.asarray(boxes)[chosen, 0])] if order == "downwards" and len(chosen) else chosen
+def _order(count: int, limit: int, rng: np.random.Generator | None) -> np.ndarray:
+    return (np.arange(count) if rng is None else rng.permutation(count))[:limit]
 
 
 def _detection(space, modality, boxes, classes, order, rng, objects, noise) -> Sequence:

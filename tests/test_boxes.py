@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unimedvlp.objectives import boxes
+from unimedvlp import boxes
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,151 @@
+"""Coordinates taken over from objects that are already found: a pointer beside the composed decoder's own vocabulary.
+
+The two decoders of UniMed are coupled, says the paper's abstract; that tokens may point at the boxes of the decomposed decoder's
+queries is our reconstruction, after pointer-generator networks (See et al., 2017). To learn a thousand coordinate tokens from images
+takes millions of boxes, to learn which found box comes next takes some thousands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from unimedvlp.boxes import iou
+from unimedvlp.models.cache import Cache
+from unimedvlp.models.layers import EMBEDDING, dense, last_layer, named
+from unimedvlp.models.places import sine_code
+
+PAD_ID, BOS_ID = 0, 1  # as in the vocabulary
+LAST = 5  # ids that show whether the next token closes a box
+
+
+@struct.dataclass
+class Places:
+    """What can be pointed at, the four corner coordinates of Q boxes: keys `[B, 4 Q, D]` and values float32 `[B, 4 Q]` in 0..1."""
+
+    keys: jax.Array
+    values: jax.Array
+
+
+@struct.dataclass
+class Past:
+    """What has been said: the last five ids int32 `[B, 5]`, and how far boxes cover each of the Q found ones, float32 `[B, Q]`."""
+
+    ids: jax.Array
+    covered: jax.Array
+
+    @classmethod
+    def empty(cls, places: Places) -> Past:
+        """Nothing yet."""
+        rows, count = places.values.shape
+        return cls(jnp.zeros((rows, LAST), jnp.int32), jnp.zeros((rows, count // 4), jnp.float32))
+
+
+@struct.dataclass
+class PointingCache:
+    """A decoder's cache, the places that its tokens point at and what they have said, one row a hypothesis."""
+
+    words: Cache
+    places: Places
+    past: Past
+
+    @property
+    def length(self) -> int:
+        """How many slots there are, written or not."""
+        return self.words.length
+
+    def repeat(self, count: int) -> PointingCache:
+        """Every row `count` times in a row, [B] -> [B * count]."""
+        places, past = jax.tree.map(lambda x: jnp.repeat(x, count, axis=0), (self.places, self.past))
+        return PointingCache(self.words.repeat(count), places, past)
+
+    def reorder(self, rows: jax.Array) -> PointingCache:
+        """Row i takes over the past of row rows[i], a hypothesis of the same example: the places stay."""
+        return self.replace(words=self.words.reorder(rows), past=jax.tree.map(lambda x: x[rows], self.past))
+
+
+class Pointer(nn.Module):
+    """Mixes the decoder's own choice among the `count` coordinate tokens, the first of them `start`, with places it points at.
+
+    A place stands for the tokens around it, less likely with their distance; how far that reaches is learned. The coordinates
+    of a box are said one after the other, so a place is asked for by the coordinate that was said before it, in one code
+    on both sides: without that, which box has been begun is not learned in thousands of steps. Boxes that were said are not said
+    again: a place counts less by the overlap of its box with them (coverage, See et al., 2017).
+    """
+
+    width: int
+    start: int
+    count: int
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        self.ask, self.key, self.said = (dense(self.width, ("embed", None), self.dtype) for _ in range(3))
+        self.edge = self.param("edge", named(EMBEDDING, None, None), (4, self.width))
+        self.trust = last_layer(1)
+        self.again = self.param("again", nn.initializers.constant(-5.0), ())
+        self.reach = self.param("reach", nn.initializers.constant(jnp.log(0.01)), ())  # log of a share of the image
+
+    def places(self, states: jax.Array, corners: jax.Array) -> Places:
+        """Query states `[B, Q, D]` with their boxes `[B, Q, 4]` as corners in 0..1."""
+        before = self._coded(corners[..., :3])  # of the upper edge nothing, it is said first
+        keys = self.key(states)[:, :, None] + self.edge.astype(self.dtype)
+        keys = keys.at[:, :, 1:].add(before)
+        return Places(keys.reshape(len(keys), -1, self.width), corners.reshape(len(keys), -1).astype(jnp.float32))
+
+    def __call__(
+        self, logits: jax.Array, hidden: jax.Array, ids: jax.Array, places: Places, past: Past, *, decide: bool = False
+    ) -> tuple[jax.Array, Past]:
+        """Logits `[B, T, V]` of states `[B, T, D]` behind tokens ids int32 `[B, T]`, which follow `past`: the coordinates together
+        stay as likely as they were, in float32.
+
+        To `decide` is to point at the likeliest place alone, where pointing is likelier than not. In the mixture a border, which is
+        one token, outweighs an edge that is spread over tens of tokens, and places that lie close add up.
+        """
+        covered, past = self._follow(ids, places, past)
+        before = self._coded(self._place(ids)) * self._is_place(ids)[..., None]
+        asked = (self.ask(hidden) + before) * self.width**-0.5
+        scores = jnp.einsum("btd,bpd->btp", asked, places.keys, preferred_element_type=jnp.float32)
+        trust = nn.sigmoid(self.trust(hidden.astype(jnp.float32)))
+        scores += self.again * jnp.repeat(covered, 4, axis=-1)
+        likely = jax.nn.softmax(scores)
+        if decide:
+            likely, trust = jax.nn.one_hot(jnp.argmax(scores, axis=-1), scores.shape[-1]), jnp.round(trust)
+        bins = jnp.arange(self.count) / (self.count - 1)
+        near = jax.nn.softmax(-jnp.abs(bins - places.values[..., None]) * jnp.exp(-self.reach))
+        pointed = jnp.einsum("btp,bpc->btc", likely, near)
+        pre, own, post = jnp.split(logits, [self.start, self.start + self.count], axis=-1)
+        mixed = (1 - trust) * jax.nn.softmax(own) + trust * pointed
+        own = jax.nn.logsumexp(own, axis=-1, keepdims=True) + jnp.log(mixed + 1e-9)
+        return jnp.concatenate([pre, own, post], axis=-1), past
+
+    def _follow(self, ids: jax.Array, places: Places, past: Past) -> tuple[jax.Array, Past]:
+        """How far boxes said up to each of ids `[B, T]`, since the last begin, cover the found ones, `[B, T, Q]`. A box is four
+        coordinates between two other tokens, the second of them neither a pad nor a begin."""
+        stream = jnp.concatenate([past.ids, ids], axis=1)
+        back = lambda n: stream[:, LAST - n : stream.shape[1] - n]  # noqa: E731
+        closes = ~self._is_place(ids) & (ids != PAD_ID) & (ids != BOS_ID) & ~self._is_place(back(5))
+        for n in range(1, 5):
+            closes &= self._is_place(back(n))
+        said = self._place(jnp.stack([back(n) for n in (4, 3, 2, 1)], axis=-1))
+        found = places.values.reshape(len(ids), 1, -1, 4)
+        covered = jnp.where(closes[..., None], iou(said[:, :, None], found), 0)
+        turn = (
+            2.0 * jnp.cumsum(ids == BOS_ID, axis=1)[..., None]
+        )  # above all of the sequence before, in a row that holds several
+        covered = jnp.concatenate([past.covered[:, None], covered + turn], axis=1)
+        covered = jax.lax.cummax(covered, axis=1)[:, 1:] - turn
+        return covered, Past(stream[:, -LAST:], covered[:, -1])
+
+    def _is_place(self, ids: jax.Array) -> jax.Array:
+        return (ids >= self.start) & (ids < self.start + self.count)
+
+    def _place(self, ids: jax.Array) -> jax.Array:
+        return (ids - self.start) / (self.count - 1)
+
+    def _coded(self, coordinates: jax.Array) -> jax.Array:
+        """Coordinates `[...]` in 0..1 -> `[..., D]`."""
+        return self.said(sine_code(coordinates[..., None], 2 * self.width).astype(self.dtype))

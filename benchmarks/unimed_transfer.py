@@ -66,6 +66,7 @@ def kind_config(
         config.start_from = str(pretrained)
     if kind == "zero-shot":
         config.steps = config.optimizer.warmup = 0
+        config.start_without = ()
     return config
 
 

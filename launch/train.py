@@ -26,6 +26,7 @@ DEFAULTS = {
     "peak_tflops": 0.0,
     "compile_cache": "",
     "start_from": "",
+    "start_without": (),
 }
 EXAMPLE = """example:
   unimedvlp prepare synthetic --out data
@@ -95,6 +96,7 @@ def train_config(config: Any, workdir: Path, data: Path) -> TrainState:
             hang_minutes=config.hang_minutes,
             peak_tflops=config.peak_tflops,
             start_from=config.start_from,
+            start_without=config.start_without,
         )
     finally:
         batches.close()

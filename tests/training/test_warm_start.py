@@ -57,3 +57,17 @@ def test_what_does_not_fit_stays_and_is_named_and_nothing_at_all_is_an_error(tra
     jax.tree.map(np.testing.assert_array_equal, new.params["stem"], old.ema["stem"])
     with pytest.raises(UserError, match="none of its parameters fits"):
         warm_start(state.replace(params={"head": wider["head"]}, ema=None), workdir)
+
+
+def test_what_is_left_out_is_drawn_anew_and_counted(trained, capsys):
+    workdir, old = trained
+    state = fresh(2)
+    new = warm_start(state, workdir, ["head/.*"])
+    count = len(jax.tree.leaves(state.params["head"]))
+    assert f"; {count} of head drawn anew" in capsys.readouterr().out
+    jax.tree.map(np.testing.assert_array_equal, new.params["head"], state.params["head"])
+    jax.tree.map(np.testing.assert_array_equal, new.params["stem"], old.ema["stem"])
+    with pytest.raises(UserError, match=r"no parameter matches \['haed/\.\*'\]; they begin with head"):
+        warm_start(state, workdir, ["haed/.*"])
+    with pytest.raises(UserError, match="is no regular expression"):
+        warm_start(state, workdir, ["("])

@@ -57,6 +57,7 @@ def train(
     hang_minutes: float = 0,
     peak_tflops: float = 0,
     start_from: Path | str = "",
+    start_without: Sequence[str] = (),
 ) -> TrainState:
     """Trains `system` to `total_steps` updates, from the newest checkpoint of `workdir` if it has one.
 
@@ -72,7 +73,8 @@ def train(
       accumulate, ema_decay: see `make_train_step`. on_nonfinite, nonfinite_limit: see `Telemetry`. profile: see `Profile`.
       hang_minutes: see `Watchdog`; evaluation, saving and compilation are not timed.
       peak_tflops: of one device, for the MFU; 0: known by the device's name, or there is no MFU.
-      start_from: a trained working directory whose weights a new run begins with, see `warm_start`.
+      start_from, start_without: a trained working directory whose weights a new run begins with, and which of them it
+        does not take, see `warm_start`.
 
     Raises:
       UserError: for what a person can mend: see the functions called.
@@ -87,7 +89,7 @@ def train(
 
     def begin() -> TrainState:
         state = create(system, made, jax.random.key(seed), shapes, mesh, ema=average)
-        return warm_start(state, start_from) if start_from else state
+        return warm_start(state, start_from, start_without) if start_from else state
 
     with (
         Checkpoints(workdir, keep=keep, best_mode=best_mode) as checkpoints,

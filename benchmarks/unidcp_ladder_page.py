@@ -71,6 +71,8 @@ def draw(rows: Rows, path: Path) -> None:
                     panel.bar(place, found[0], color="lightsteelblue")
                     seeds = [mean_and_deviation([row], SHOWN[name]) for row in members]
                     panel.plot([place] * found[2], [one[0] for one in seeds if one], "k.", markersize=4)
+            panel.set_visible(bool(panel.lines))
+            panel.set_xlim(-0.6, len(rungs) - 0.4)
             panel.set_xticks(range(len(rungs)), rungs, rotation=90, fontsize=7)
             panel.set_title(f"{name}\n{' '.join(budget)}", fontsize=7)
     figure.savefig(path, dpi=80)

@@ -18,7 +18,7 @@ from benchmarks.unimed_twin_loss import overlap, to_corners
 from unimedvlp.tokens.vocabulary import COORDINATE_BINS, COORDINATE_START
 
 Tensors = dict[str, torch.Tensor]
-Places = tuple[torch.Tensor, torch.Tensor]
+Places = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class Model(nn.Module):
@@ -86,7 +86,8 @@ class Model(nn.Module):
         states = self.table(ids) + self.own["written"][: ids.shape[1]]
         states = self.words(states, memory, tgt_mask=future, tgt_is_causal=True)
         last = prompt.shape[1] - 1
-        return self.pointer((states[:, last:] @ self.table.weight.T).float(), states[:, last:], ids[:, last:], places)
+        states = self.pointer.look(states[:, last:], ids[:, last:], places)
+        return self.pointer((states @ self.table.weight.T).float(), states, ids[:, last:], places)
 
 
 class Pointer(nn.Module):
@@ -95,22 +96,30 @@ class Pointer(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.ask, self.key, self.trust = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 1)
-        self.said, self.edge = nn.Linear(2 * width, width), small(4, width)
+        self.said, self.edge, self.seen = nn.Linear(2 * width, width), small(4, width), nn.Linear(width + 1, width)
         self.reach, self.again = nn.Parameter(torch.tensor(math.log(0.01))), nn.Parameter(torch.tensor(-5.0))
 
     def places(self, states: torch.Tensor, corners: torch.Tensor) -> Places:
-        """Keys [B, 4 Q, D] and coordinates [B, 4 Q] of boxes [B, Q, 4] of queries [B, Q, D]."""
+        """Keys [B, 4 Q, D], boxes [B, Q, 4] and states [B, Q, D] of queries."""
         before = F.pad(self.coded(corners[..., :3]), (0, 0, 1, 0))
         keys = self.key(states)[:, :, None] + self.edge + before
-        return keys.flatten(1, 2), corners.flatten(1).float()
+        return keys.flatten(1, 2), corners.float(), states
+
+    def look(self, states: torch.Tensor, ids: torch.Tensor, places: Places) -> torch.Tensor:
+        """States [B, T, D] that have read ids [B, T]; those at the end of a box know its queries."""
+        _, boxes, queries = places
+        there, said = last_box(ids, 0)
+        intersection, union = overlap(said[:, :, None], boxes[:, None])
+        common = intersection / union.clamp(min=1e-9)
+        read = torch.cat([(common / 0.1).softmax(-1) @ queries, common.amax(-1, keepdim=True)], -1)
+        return states + self.seen(read) * there[..., None]
 
     def forward(self, logits: torch.Tensor, states: torch.Tensor, ids: torch.Tensor, places: Places) -> torch.Tensor:
         """Logits [B, T, V] of states [B, T, D] that have read ids [B, T]."""
-        keys, values = places
-        place = ids - COORDINATE_START
-        known = (place >= 0) & (place < COORDINATE_BINS)
-        asked = self.ask(states) + self.coded(place / (COORDINATE_BINS - 1)) * known[..., None]
-        again = self.again * covered(place, known, values.unflatten(1, (-1, 4))).repeat_interleave(4, -1)
+        keys, boxes, _ = places
+        values = boxes.flatten(1)
+        asked = self.ask(states) + self.coded(coordinate(ids)) * is_coordinate(ids)[..., None]
+        again = self.again * covered(ids, boxes).repeat_interleave(4, -1)
         likely = (asked @ keys.transpose(1, 2) * states.shape[-1] ** -0.5 + again).softmax(-1)
         bins = torch.linspace(0, 1, COORDINATE_BINS, device=values.device)
         near = (-(bins - values[..., None]).abs() * (-self.reach).exp()).softmax(-1)
@@ -298,14 +307,28 @@ def looked_at(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return (inside | ~inside.any(-1, keepdim=True))[:, None]
 
 
-def covered(place: torch.Tensor, known: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """How far the boxes said up to each of T tokens, coordinates `place` where `known` [B, T], cover Q boxes: [B, T, Q]."""
-    back = lambda x, n: F.pad(x, (n, 0))[:, : x.shape[1]]  # noqa: E731
-    closes = ~known & ~back(known, 5)
-    for n in range(1, 5):
-        closes = closes & back(known, n)
-    said = torch.stack([back(place, n) for n in (4, 3, 2, 1)], -1) / (COORDINATE_BINS - 1)
+def is_coordinate(ids: torch.Tensor) -> torch.Tensor:
+    """Whether tokens are coordinates."""
+    return (ids >= COORDINATE_START) & (ids < COORDINATE_START + COORDINATE_BINS)
+
+
+def coordinate(ids: torch.Tensor) -> torch.Tensor:
+    """Coordinate tokens as 0..1."""
+    return (ids - COORDINATE_START) / (COORDINATE_BINS - 1)
+
+
+def last_box(ids: torch.Tensor, ago: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whether `ago` tokens before each of T [B, T] four coordinates and no fifth had been said, and these [B, T, 4]."""
+    back = [F.pad(ids, (n, 0))[:, : ids.shape[1]] for n in range(ago, ago + 5)]
+    there = torch.stack([is_coordinate(x) for x in back[:4]]).all(0) & ~is_coordinate(back[4])
+    return there, coordinate(torch.stack(back[3::-1], -1))
+
+
+def covered(ids: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """How far the boxes said up to each of T tokens [B, T] cover Q boxes: [B, T, Q]."""
+    there, said = last_box(ids, 1)
     intersection, union = overlap(said[:, :, None], boxes[:, None])
+    closes = there & ~is_coordinate(ids)
     return (intersection / union.clamp(min=1e-9) * closes[..., None]).cummax(1).values
 
 

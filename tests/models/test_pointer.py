@@ -17,7 +17,8 @@ IDS = jnp.array([[0, START, START + 50, START + 100, VOCAB - 1]] * 2)
 
 def point(module, logits, hidden, ids, states, corners, decide=False):
     places = module.places(states, corners)
-    return module(logits, hidden, ids, places, Past.empty(places), decide=decide)[0]
+    module.look(hidden, ids, places, Past.of(places))  # for its parameters
+    return module(logits, hidden, ids, jnp.ones(ids.shape, bool), places, Past.of(places), decide=decide)[0]
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +104,9 @@ def test_token_by_token_is_as_all_at_once(params, cuts):
     logits, hidden = jax.random.normal(keys[0], (2, 12, VOCAB)), jax.random.normal(keys[1], (2, 12, WIDTH))
     whole = POINTER.apply({"params": params}, logits, hidden, ids, STATES, CORNERS, method=point)
     places = POINTER.apply({"params": params}, STATES, CORNERS, method=Pointer.places)
-    past, parts = Past.empty(places), []
+    past, parts = Past.of(places), []
     for part in zip(*(jnp.split(x, cuts, axis=1) for x in (logits, hidden, ids)), strict=True):
-        said, past = POINTER.apply({"params": params}, *part, places, past)
+        said, past = POINTER.apply({"params": params}, *part, jnp.ones(part[2].shape, bool), places, past)
         parts.append(said)
     np.testing.assert_allclose(jnp.concatenate(parts, axis=1), whole, atol=1e-5)
 
@@ -125,3 +126,21 @@ def test_to_decide_is_to_point_at_one_place_or_at_none(params):
     assert (jnp.argmax(likely(9.0, False)[..., COORDINATES], -1) == 10).all()
     assert (jnp.argmax(likely(9.0, True)[..., COORDINATES], -1) == 70).all()
     np.testing.assert_allclose(likely(-9.0, True), LOGITS, atol=1e-4)
+
+
+def test_a_box_that_was_just_said_is_told_by_its_query(params):
+    """The state behind a box's last coordinate changes by what that box's query saw, all others stay."""
+    boxes = jnp.array([[10, 20, 30, 40], [50, 60, 70, 80]])
+    ids = jnp.concatenate([jnp.zeros(1, int), START + boxes[1], jnp.array([VOCAB - 1])])[None]
+    hidden = jax.random.normal(KEYS[3], (1, 6, WIDTH))
+
+    def look(states):
+        given = {"params": params}, states, boxes[None] / 100
+        places = POINTER.apply(*given, method=Pointer.places)
+        return POINTER.apply({"params": params}, hidden, ids, places, Past.of(places), method=Pointer.look)
+
+    states = jax.random.normal(KEYS[0], (1, 2, WIDTH))
+    before, first, second = look(states), look(states.at[0, 0].add(1.0)), look(states.at[0, 1].add(1.0))
+    others = np.array([0, 1, 2, 3, 5])
+    np.testing.assert_array_equal(before[0, others], hidden[0, others])
+    assert float(jnp.abs(second - before)[0, 4].mean()) > 100 * float(jnp.abs(first - before)[0, 4].mean())

@@ -167,10 +167,28 @@ def test_regions_of_names_that_were_never_trained(params):
     np.testing.assert_allclose(turned.image, found.image[:, order], atol=1e-5)
 
 
-def deciding(model, ids):
+def deciding(model, batch, ids):
     """Logits of the whole response as the pointer decides them."""
-    decoded, seen, _ = SYSTEM._look(model, unimed.normalise(BATCH["image"]))
-    return model.respond(BATCH | {"response": ids}, ids, model.recall(seen, decoded), decide=True)
+    decoded, seen, _ = SYSTEM._look(model, unimed.normalise(batch["image"]))
+    return model.respond(batch | {"response": ids}, ids, model.recall(seen, decoded), decide=True)
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_pads_around_a_prompt_that_ends_with_a_box_change_nothing(params, left):
+    """Written token by token, and read at once behind a prompt without pads."""
+    box = [COORDINATE_START + i for i in (100, 200, 500, 800)]
+    prompt = np.tile(np.array([1, 20, 30, *box], np.int32), (4, 1))
+    bare = {name: x for name, x in BATCH.items() if name != "segment"}
+    bare |= {"prompt": prompt, "prompt_mask": np.ones(prompt.shape, bool)}
+    sides = ((0, 0), (left, 2 - left))
+    padded = bare | {name: np.pad(bare[name], sides) for name in ("prompt", "prompt_mask")}
+    trusting = params | {
+        "pointer": params["pointer"] | {"trust": jax.tree.map(lambda x: x + 3.0, params["pointer"]["trust"])}
+    }
+    ids = jax.jit(lambda p: SYSTEM.generate(p, padded, KEY, Greedy(), 6))(trusting)
+    decided = jax.jit(lambda p: SYSTEM.model.apply({"params": p}, bare, ids, method=deciding))(trusting)
+    ended = np.cumsum(np.asarray(ids) == EOS, axis=1) > 0
+    np.testing.assert_array_equal(np.where(ended, 0, ids), np.where(ended, 0, jnp.argmax(decided, -1)))
 
 
 def test_composed_decoder_writes_and_scores(params):
@@ -179,7 +197,7 @@ def test_composed_decoder_writes_and_scores(params):
     first = jax.jit(SYSTEM.first_logits)(params, BATCH)
     every = jax.jit(SYSTEM.response_logits)(params, BATCH, ids)
     np.testing.assert_allclose(every[:, 0], first, atol=1e-4)
-    decided = jax.jit(lambda p: SYSTEM.model.apply({"params": p}, ids, method=deciding))(params)
+    decided = jax.jit(lambda p: SYSTEM.model.apply({"params": p}, BATCH, ids, method=deciding))(params)
     ended = np.cumsum(np.asarray(ids) == EOS, axis=1) > 0  # written token by token with a cache, read at once without
     np.testing.assert_array_equal(np.where(ended, 0, ids), np.where(ended, 0, jnp.argmax(decided, -1)))
     beam = jax.jit(lambda p: SYSTEM.generate(p, BATCH, KEY, Beam(1), 5))(params)

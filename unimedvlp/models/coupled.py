@@ -20,7 +20,7 @@ from unimedvlp.models.decomposed_decoder import Decoded, DecomposedDecoder, cell
 from unimedvlp.models.layers import EMBEDDING, dense, layer_norm, named, token_table
 from unimedvlp.models.pixel_decoder import PixelDecoder
 from unimedvlp.models.places import coordinate_rows, sine_code
-from unimedvlp.models.pointer import Past, Places, Pointer, PointingCache
+from unimedvlp.models.pointer import LAST, Past, Places, Pointer, PointingCache
 from unimedvlp.models.teacher_forcing import response_states
 from unimedvlp.models.text_encoder import TextEncoder
 
@@ -162,20 +162,27 @@ class Coupled(nn.Module):
     ) -> jax.Array:
         """Logits [B, R, V] of the response, see `response_states`; to `decide` by, as `extend` has them, or as likelihoods."""
         hidden, read = response_states(self.words, batch, given, (memory.states, memory.mask), deterministic)
-        logits = self.words.logits(hidden)
         if memory.places is None:
-            return logits
-        return self.pointer(logits, hidden, read, memory.places, Past.empty(memory.places), decide=decide)[0]
+            return self.words.logits(hidden)
+        count = given.shape[1]
+        before = jnp.pad(read[:, :-count], ((0, 0), (LAST, 0)))[:, -LAST:]
+        read, past = read[:, -count:], Past.of(memory.places, before)
+        return self._pointed(hidden, read, jnp.ones(read.shape, bool), memory.places, past, decide)[0]
 
     def start(self, memory: Memory, length: int):
         """An empty cache of `length` tokens over what `recall` returned."""
         cache = self.words.start(memory.states, memory.mask, length)
-        return cache if memory.places is None else PointingCache(cache, memory.places, Past.empty(memory.places))
+        return cache if memory.places is None else PointingCache(cache, memory.places, Past.of(memory.places))
 
     def extend(self, ids, mask, cache):
         """The composed decoder's `extend`, with its pointer, which decides."""
         if not isinstance(cache, PointingCache):
             return self.words.extend(ids, mask, cache)
         hidden, words = self.words.extend_hidden(ids, mask, cache.words)
-        logits, past = self.pointer(self.words.logits(hidden), hidden, ids, cache.places, cache.past, decide=True)
+        logits, past = self._pointed(hidden, ids, mask, cache.places, cache.past, True)
         return logits, PointingCache(words, cache.places, past)
+
+    def _pointed(self, hidden: jax.Array, ids: jax.Array, mask: jax.Array, places: Places, past: Past, decide: bool):
+        """Logits [B, T, V] of states [B, T, D] that have read ids [B, T], and the new past."""
+        hidden = self.pointer.look(hidden, ids, places, past)
+        return self.pointer(self.words.logits(hidden), hidden, ids, mask, places, past, decide=decide)

@@ -7,6 +7,7 @@ takes millions of boxes, to learn which found box comes next takes some thousand
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -21,14 +22,22 @@ from unimedvlp.models.places import sine_code
 
 PAD_ID, BOS_ID = 0, 1  # as in the vocabulary
 LAST = 5  # ids that show whether the next token closes a box
+SHARP = 0.1  # overlap by which a query speaks e times as much for a box
 
 
 @struct.dataclass
 class Places:
-    """What can be pointed at, the four corner coordinates of Q boxes: keys `[B, 4 Q, D]` and values float32 `[B, 4 Q]` in 0..1."""
+    """What can be pointed at, the four corner coordinates of Q boxes: keys `[B, 4 Q, D]` and values float32 `[B, 4 Q]` in 0..1; and
+    the states `[B, Q, D]` of their queries."""
 
     keys: jax.Array
     values: jax.Array
+    states: jax.Array
+
+    @property
+    def boxes(self) -> jax.Array:
+        """Corners `[B, Q, 4]`."""
+        return self.values.reshape(len(self.values), -1, 4)
 
 
 @struct.dataclass
@@ -39,10 +48,10 @@ class Past:
     covered: jax.Array
 
     @classmethod
-    def empty(cls, places: Places) -> Past:
-        """Nothing yet."""
-        rows, count = places.values.shape
-        return cls(jnp.zeros((rows, LAST), jnp.int32), jnp.zeros((rows, count // 4), jnp.float32))
+    def of(cls, places: Places, ids: jax.Array | None = None) -> Past:
+        """No box yet, behind ids `[B, 5]` if there are any."""
+        ids = jnp.zeros((len(places.values), LAST), jnp.int32) if ids is None else ids
+        return cls(ids, jnp.zeros(places.boxes.shape[:2], jnp.float32))
 
 
 @struct.dataclass
@@ -68,13 +77,20 @@ class PointingCache:
         return self.replace(words=self.words.reorder(rows), past=jax.tree.map(lambda x: x[rows], self.past))
 
 
+def last_ids(stream: jax.Array, mask: jax.Array, count: int) -> jax.Array:
+    """The `count` ids `[B, count]` up to the last one of T that is no pad by mask `[B, T]`, of ids `[B, count + T]`."""
+    last = mask.shape[1] - jnp.argmax(mask[:, ::-1], axis=1)
+    return jnp.take_along_axis(stream, last[:, None] + jnp.arange(count), axis=1)
+
+
 class Pointer(nn.Module):
     """Mixes the decoder's own choice among the `count` coordinate tokens, the first of them `start`, with places it points at.
 
     A place stands for the tokens around it, less likely with their distance; how far that reaches is learned. The coordinates
     of a box are said one after the other, so a place is asked for by the coordinate that was said before it, in one code
     on both sides: without that, which box has been begun is not learned in thousands of steps. Boxes that were said are not said
-    again: a place counts less by the overlap of its box with them (coverage, See et al., 2017).
+    again: a place counts less by the overlap of its box with them (coverage, See et al., 2017). And what a box is called is read
+    from the queries whose boxes overlap with it most, as soon as it has been said.
     """
 
     width: int
@@ -84,6 +100,7 @@ class Pointer(nn.Module):
 
     def setup(self) -> None:
         self.ask, self.key, self.said = (dense(self.width, ("embed", None), self.dtype) for _ in range(3))
+        self.seen = dense(self.width, (None, "embed"), self.dtype)
         self.edge = self.param("edge", named(EMBEDDING, None, None), (4, self.width))
         self.trust = last_layer(1)
         self.again = self.param("again", nn.initializers.constant(-5.0), ())
@@ -94,18 +111,36 @@ class Pointer(nn.Module):
         before = self._coded(corners[..., :3])  # of the upper edge nothing, it is said first
         keys = self.key(states)[:, :, None] + self.edge.astype(self.dtype)
         keys = keys.at[:, :, 1:].add(before)
-        return Places(keys.reshape(len(keys), -1, self.width), corners.reshape(len(keys), -1).astype(jnp.float32))
+        flat = keys.reshape(len(keys), -1, self.width), corners.reshape(len(keys), -1).astype(jnp.float32)
+        return Places(*flat, states)
+
+    def look(self, hidden: jax.Array, ids: jax.Array, places: Places, past: Past) -> jax.Array:
+        """States `[B, T, D]` behind tokens ids int32 `[B, T]`, which follow `past`; those that have just read the end of a box know its
+        queries."""
+        there, said = self._box(jnp.concatenate([past.ids, ids], axis=1), 0)
+        overlap = iou(said[:, :, None], places.boxes[:, None])
+        read = jnp.einsum("btq,bqd->btd", jax.nn.softmax(overlap / SHARP), places.states)
+        best = overlap.max(-1, keepdims=True).astype(read.dtype)
+        return hidden + self.seen(jnp.concatenate([read, best], axis=-1)) * there[..., None]
 
     def __call__(
-        self, logits: jax.Array, hidden: jax.Array, ids: jax.Array, places: Places, past: Past, *, decide: bool = False
+        self,
+        logits: jax.Array,
+        hidden: jax.Array,
+        ids: jax.Array,
+        mask: jax.Array,
+        places: Places,
+        past: Past,
+        *,
+        decide: bool = False,
     ) -> tuple[jax.Array, Past]:
         """Logits `[B, T, V]` of states `[B, T, D]` behind tokens ids int32 `[B, T]`, which follow `past`: the coordinates together
-        stay as likely as they were, in float32.
+        stay as likely as they were, in float32. `mask` bool `[B, T]` is False at pads on either side, which the new past lacks.
 
         To `decide` is to point at the likeliest place alone, where pointing is likelier than not. In the mixture a border, which is
         one token, outweighs an edge that is spread over tens of tokens, and places that lie close add up.
         """
-        covered, past = self._follow(ids, places, past)
+        covered, past = self._follow(ids, mask, places, past)
         before = self._coded(self._place(ids)) * self._is_place(ids)[..., None]
         asked = (self.ask(hidden) + before) * self.width**-0.5
         scores = jnp.einsum("btd,bpd->btp", asked, places.keys, preferred_element_type=jnp.float32)
@@ -122,23 +157,26 @@ class Pointer(nn.Module):
         own = jax.nn.logsumexp(own, axis=-1, keepdims=True) + jnp.log(mixed + 1e-9)
         return jnp.concatenate([pre, own, post], axis=-1), past
 
-    def _follow(self, ids: jax.Array, places: Places, past: Past) -> tuple[jax.Array, Past]:
-        """How far boxes said up to each of ids `[B, T]`, since the last begin, cover the found ones, `[B, T, Q]`. A box is four
-        coordinates between two other tokens, the second of them neither a pad nor a begin."""
+    def _follow(self, ids: jax.Array, mask: jax.Array, places: Places, past: Past) -> tuple[jax.Array, Past]:
+        """How far boxes said up to each of ids `[B, T]`, since the last begin, cover the found ones, `[B, T, Q]`. A box counts as soon
+        as another token follows it, but for pads and begins."""
         stream = jnp.concatenate([past.ids, ids], axis=1)
-        back = lambda n: stream[:, LAST - n : stream.shape[1] - n]  # noqa: E731
-        closes = ~self._is_place(ids) & (ids != PAD_ID) & (ids != BOS_ID) & ~self._is_place(back(5))
-        for n in range(1, 5):
-            closes &= self._is_place(back(n))
-        said = self._place(jnp.stack([back(n) for n in (4, 3, 2, 1)], axis=-1))
-        found = places.values.reshape(len(ids), 1, -1, 4)
-        covered = jnp.where(closes[..., None], iou(said[:, :, None], found), 0)
+        there, said = self._box(stream, 1)
+        closes = there & ~self._is_place(ids) & (ids != PAD_ID) & (ids != BOS_ID)
+        covered = jnp.where(closes[..., None], iou(said[:, :, None], places.boxes[:, None]), 0)
         turn = (
             2.0 * jnp.cumsum(ids == BOS_ID, axis=1)[..., None]
         )  # above all of the sequence before, in a row that holds several
         covered = jnp.concatenate([past.covered[:, None], covered + turn], axis=1)
         covered = jax.lax.cummax(covered, axis=1)[:, 1:] - turn
-        return covered, Past(stream[:, -LAST:], covered[:, -1])
+        return covered, Past(last_ids(stream, mask, LAST), covered[:, -1])
+
+    def _box(self, stream: jax.Array, ago: int) -> tuple[jax.Array, jax.Array]:
+        """Of ids `[B, LAST + T]`: whether four coordinates and no fifth had been said `ago` tokens before each of the last T, bool
+        `[B, T]`, and these as a box `[B, T, 4]`."""
+        back = [stream[:, LAST - ago - n : stream.shape[1] - ago - n] for n in range(5)]
+        there = functools.reduce(jnp.logical_and, map(self._is_place, back[:4])) & ~self._is_place(back[4])
+        return there, self._place(jnp.stack(back[3::-1], axis=-1))
 
     def _is_place(self, ids: jax.Array) -> jax.Array:
         return (ids >= self.start) & (ids < self.start + self.count)

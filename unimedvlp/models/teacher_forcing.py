@@ -19,7 +19,7 @@ def response_states(
     deterministic: bool = True,
 ) -> tuple[jax.Array, jax.Array]:
     """States [B, R, D] that say the response behind the batch's prompt, with `given` [B, R] as the tokens read so far, and
-    the last token int32 [B, R] that each has read.
+    these tokens int32 [B, P + R - 1]: the prompt with its pads before it, then the response but for its last token.
 
     `memory` is states [B, N, D] and their mask [B, N]. Padding of the prompt and of the response is not seen.
     """
@@ -30,7 +30,9 @@ def response_states(
     hidden = decoder.hidden(ids, mask, *memory, segment_ids=segment, deterministic=deterministic)
     last = length - 1 - jnp.argmax(batch["prompt_mask"][:, ::-1], axis=1)  # the prompt's last token says the first
     first = pick(hidden, last[:, None])
-    read = jnp.concatenate([jnp.take_along_axis(ids, last[:, None], axis=1), given[:, :-1]], axis=1)
+    back = jnp.arange(length) - (length - 1 - last[:, None])
+    prompt = jnp.where(back < 0, PAD_ID, jnp.take_along_axis(batch["prompt"], jnp.maximum(back, 0), axis=1))
+    read = jnp.concatenate([prompt, given[:, :-1]], axis=1)
     return jnp.concatenate([first, hidden[:, length:]], axis=1), read
 
 

@@ -164,9 +164,8 @@ class Pointer(nn.Module):
         there, said = self._box(stream, 1)
         closes = there & ~self._is_place(ids) & (ids != PAD_ID) & (ids != BOS_ID)
         covered = jnp.where(closes[..., None], iou(said[:, :, None], places.boxes[:, None]), 0)
-        turn = (
-            2.0 * jnp.cumsum(ids == BOS_ID, axis=1)[..., None]
-        )  # above all of the sequence before, in a row that holds several
+        # In a row that holds several sequences, each stands above all of the one before.
+        turn = 2.0 * jnp.cumsum(ids == BOS_ID, axis=1)[..., None]
         covered = jnp.concatenate([past.covered[:, None], covered + turn], axis=1)
         covered = jax.lax.cummax(covered, axis=1)[:, 1:] - turn
         return covered, Past(last_ids(stream, mask, LAST), covered[:, -1])

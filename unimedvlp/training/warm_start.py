@@ -28,19 +28,19 @@ def warm_start(state: TrainState, workdir: Path | str, without: Iterable[str] = 
     trained = trees.flat(load_params(workdir, "best" if chosen else "newest"))
     ours = trees.flat(state.params)
     try:
-        left = {pattern: {path for path in ours if re.fullmatch(pattern, path)} for pattern in without}
+        matched = {pattern: {path for path in ours if re.fullmatch(pattern, path)} for pattern in without}
     except re.error as error:
         raise UserError(f"start_without: {error.pattern!r} is no regular expression: {error}") from None
-    if idle := [pattern for pattern, paths in left.items() if not paths]:
+    if idle := [pattern for pattern, paths in matched.items() if not paths]:
         raise UserError(
             f"start_without: no parameter matches {idle}; they begin with {', '.join(sorted(_first(ours)))}"
         )
-    fitting = {path for path, x in ours.items() if path in trained and trained[path].shape == x.shape}
-    fitting -= set().union(*left.values())
+    left = set().union(*matched.values())
+    fitting = {path for path, x in ours.items() if path in trained and trained[path].shape == x.shape} - left
     if not fitting:
         raise UserError(f"start_from {workdir}: none of its parameters fits this model")
     if process_zero():
-        print(f"start_from {workdir}: {_said(ours, trained, fitting, set().union(*left.values()))}", flush=True)
+        print(f"start_from {workdir}: {_said(ours, trained, fitting, left)}", flush=True)
 
     def replaced(tree: dict) -> dict:
         leaves = trees.flat(tree)

@@ -77,10 +77,10 @@ class PointingCache:
         return self.replace(words=self.words.reorder(rows), past=jax.tree.map(lambda x: x[rows], self.past))
 
 
-def last_ids(stream: jax.Array, mask: jax.Array, count: int) -> jax.Array:
-    """The `count` ids `[B, count]` up to the last one of T that is no pad by mask `[B, T]`, of ids `[B, count + T]`."""
+def last_ids(stream: jax.Array, mask: jax.Array) -> jax.Array:
+    """The five ids `[B, 5]` up to the last one of T that is no pad by mask `[B, T]`, of ids `[B, 5 + T]`."""
     last = mask.shape[1] - jnp.argmax(mask[:, ::-1], axis=1)
-    return jnp.take_along_axis(stream, last[:, None] + jnp.arange(count), axis=1)
+    return jnp.take_along_axis(stream, last[:, None] + jnp.arange(LAST), axis=1)
 
 
 class Pointer(nn.Module):
@@ -146,12 +146,11 @@ class Pointer(nn.Module):
         scores = jnp.einsum("btd,bpd->btp", asked, places.keys, preferred_element_type=jnp.float32)
         trust = nn.sigmoid(self.trust(hidden.astype(jnp.float32)))
         scores += self.again * jnp.repeat(covered, 4, axis=-1)
-        likely = jax.nn.softmax(scores)
         if decide:
-            likely, trust = jax.nn.one_hot(jnp.argmax(scores, axis=-1), scores.shape[-1]), jnp.round(trust)
-        bins = jnp.arange(self.count) / (self.count - 1)
-        near = jax.nn.softmax(-jnp.abs(bins - places.values[..., None]) * jnp.exp(-self.reach))
-        pointed = jnp.einsum("btp,bpc->btc", likely, near)
+            pointed = self._around(jnp.take_along_axis(places.values, jnp.argmax(scores, axis=-1), axis=1))
+            trust = jnp.round(trust)
+        else:
+            pointed = jnp.einsum("btp,bpc->btc", jax.nn.softmax(scores), self._around(places.values))
         pre, own, post = jnp.split(logits, [self.start, self.start + self.count], axis=-1)
         mixed = (1 - trust) * jax.nn.softmax(own) + trust * pointed
         own = jax.nn.logsumexp(own, axis=-1, keepdims=True) + jnp.log(mixed + 1e-9)
@@ -168,7 +167,7 @@ class Pointer(nn.Module):
         turn = 2.0 * jnp.cumsum(ids == BOS_ID, axis=1)[..., None]
         covered = jnp.concatenate([past.covered[:, None], covered + turn], axis=1)
         covered = jax.lax.cummax(covered, axis=1)[:, 1:] - turn
-        return covered, Past(last_ids(stream, mask, LAST), covered[:, -1])
+        return covered, Past(last_ids(stream, mask), covered[:, -1])
 
     def _box(self, stream: jax.Array, ago: int) -> tuple[jax.Array, jax.Array]:
         """Of ids `[B, LAST + T]`: whether four coordinates and no fifth had been said `ago` tokens before each of the last T, bool
@@ -176,6 +175,11 @@ class Pointer(nn.Module):
         back = [stream[:, LAST - ago - n : stream.shape[1] - ago - n] for n in range(5)]
         there = functools.reduce(jnp.logical_and, map(self._is_place, back[:4])) & ~self._is_place(back[4])
         return there, self._place(jnp.stack(back[3::-1], axis=-1))
+
+    def _around(self, values: jax.Array) -> jax.Array:
+        """How likely each coordinate token is meant by values `[...]` in 0..1: `[..., C]`."""
+        bins = jnp.arange(self.count) / (self.count - 1)
+        return jax.nn.softmax(-jnp.abs(bins - values[..., None]) * jnp.exp(-self.reach))
 
     def _is_place(self, ids: jax.Array) -> jax.Array:
         return (ids >= self.start) & (ids < self.start + self.count)

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from unimedvlp.models.places import decided
 from unimedvlp.models.pointer import BOS_ID, PAD_ID, Past, Pointer
 from unimedvlp.tokens.vocabulary import BOS, PAD
 
@@ -125,7 +126,7 @@ def test_to_decide_is_to_point_at_one_place_or_at_none(params):
     likely = lambda trust, decide: pointed(towards, states=states, corners=boxes, trust=trust, decide=decide)  # noqa: E731
     assert (jnp.argmax(likely(9.0, False)[..., COORDINATES], -1) == 10).all()
     assert (jnp.argmax(likely(9.0, True)[..., COORDINATES], -1) == 70).all()
-    np.testing.assert_allclose(likely(-9.0, True), LOGITS, atol=1e-4)
+    np.testing.assert_allclose(likely(-9.0, True), decided(LOGITS, START, COUNT), atol=1e-4)
 
 
 def test_a_box_that_was_just_said_is_told_by_its_query(params):

@@ -19,7 +19,7 @@ from unimedvlp.models.composed_decoder import ComposedDecoder
 from unimedvlp.models.decomposed_decoder import Decoded, DecomposedDecoder, cell_boxes
 from unimedvlp.models.layers import EMBEDDING, dense, layer_norm, named, token_table
 from unimedvlp.models.pixel_decoder import PixelDecoder
-from unimedvlp.models.places import coordinate_rows, sine_code
+from unimedvlp.models.places import coordinate_rows, decided, sine_code
 from unimedvlp.models.pointer import LAST, Past, Places, Pointer, PointingCache
 from unimedvlp.models.teacher_forcing import response_states
 from unimedvlp.models.text_encoder import TextEncoder
@@ -163,7 +163,8 @@ class Coupled(nn.Module):
         """Logits [B, R, V] of the response, see `response_states`; to `decide` by, as `extend` has them, or as likelihoods."""
         hidden, read = response_states(self.words, batch, given, (memory.states, memory.mask), deterministic)
         if memory.places is None:
-            return self.words.logits(hidden)
+            logits = self.words.logits(hidden)
+            return decided(logits, *self.coordinates) if decide else logits
         count = given.shape[1]
         before = jnp.pad(read[:, :-count], ((0, 0), (LAST, 0)))[:, -LAST:]
         read, past = read[:, -count:], Past.of(memory.places, before)
@@ -175,9 +176,10 @@ class Coupled(nn.Module):
         return cache if memory.places is None else PointingCache(cache, memory.places, Past.of(memory.places))
 
     def extend(self, ids, mask, cache):
-        """The composed decoder's `extend`, with its pointer, which decides."""
+        """The composed decoder's `extend`, with logits to decide by, its pointer's if it has one."""
         if not isinstance(cache, PointingCache):
-            return self.words.extend(ids, mask, cache)
+            logits, cache = self.words.extend(ids, mask, cache)
+            return decided(logits, *self.coordinates), cache
         hidden, words = self.words.extend_hidden(ids, mask, cache.words)
         logits, past = self._pointed(hidden, ids, mask, cache.places, cache.past, True)
         return logits, PointingCache(words, cache.places, past)

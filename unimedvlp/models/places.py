@@ -1,4 +1,5 @@
-"""Sine codes of places in an image, the same for every resolution, so that queries and maps of all strides can be compared."""
+"""Places in an image: sine codes, the same for every resolution, so that queries and maps of all strides can be compared, and
+deciding on a coordinate token."""
 
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from unimedvlp.models.layers import EMBEDDING
 
 SPREAD = 0.1  # of the entries of coordinate tokens at the start: likeness that a few steps do not wash out
+NEAR = 0.03  # of the image: how far from a coordinate others still speak for it, by validation images of lungs
 
 
 def sine_code(values: jax.Array, width: int, temperature: float = 10_000.0) -> jax.Array:
@@ -39,3 +41,17 @@ def coordinate_rows(start: int, count: int) -> nn.initializers.Initializer:
         return EMBEDDING(rng, shape, dtype).at[start : start + count].set(codes.astype(dtype))
 
     return init
+
+
+def decided(logits: jax.Array, start: int, count: int) -> jax.Array:
+    """Logits `[..., V]` to choose by: each of the `count` coordinates from `start` on by how likely something near it is, all of
+    them together as likely as before.
+
+    The likeliest coordinate is a bad decision: a border of the image is one token, while what is known of any other edge is
+    spread over tens of them. Our reconstruction.
+    """
+    own = logits[..., start : start + count]
+    bins = jnp.linspace(0, 1, count)
+    near = jax.nn.softmax(own) @ jnp.exp(-jnp.abs(bins[:, None] - bins) / NEAR)
+    total = jax.nn.logsumexp(own, axis=-1, keepdims=True) - jnp.log(near.sum(-1, keepdims=True))
+    return logits.at[..., start : start + count].set(total + jnp.log(near))

@@ -18,7 +18,7 @@ from flax import struct
 from unimedvlp.boxes import iou
 from unimedvlp.models.cache import Cache
 from unimedvlp.models.layers import EMBEDDING, dense, last_layer, named
-from unimedvlp.models.places import sine_code
+from unimedvlp.models.places import decided, sine_code
 
 PAD_ID, BOS_ID = 0, 1  # as in the vocabulary
 LAST = 5  # ids that show whether the next token closes a box
@@ -137,8 +137,8 @@ class Pointer(nn.Module):
         """Logits `[B, T, V]` of states `[B, T, D]` behind tokens ids int32 `[B, T]`, which follow `past`: the coordinates together
         stay as likely as they were, in float32. `mask` bool `[B, T]` is False at pads on either side, which the new past lacks.
 
-        To `decide` is to point at the likeliest place alone, where pointing is likelier than not. In the mixture a border, which is
-        one token, outweighs an edge that is spread over tens of tokens, and places that lie close add up.
+        To `decide` is to point at the likeliest place alone, where pointing is likelier than not, and otherwise as in `decided`.
+        In the mixture places that lie close add up.
         """
         covered, past = self._follow(ids, mask, places, past)
         before = self._coded(self._place(ids)) * self._is_place(ids)[..., None]
@@ -147,6 +147,7 @@ class Pointer(nn.Module):
         trust = nn.sigmoid(self.trust(hidden.astype(jnp.float32)))
         scores += self.again * jnp.repeat(covered, 4, axis=-1)
         if decide:
+            logits = decided(logits, self.start, self.count)
             pointed = self._around(jnp.take_along_axis(places.values, jnp.argmax(scores, axis=-1), axis=1))
             trust = jnp.round(trust)
         else:

@@ -9,7 +9,6 @@ import ml_collections
 from configs.pretrain.unimed import LEADS
 from launch.assemble import Run, placed
 from launch.train import train_config
-from unimedvlp.training.checkpoints import load_params
 
 COLUMNS = ("point", "seed", "steps", "batch", *LEADS)
 
@@ -18,7 +17,7 @@ def score(config: ml_collections.ConfigDict, workdir: Path, data: Path, split: s
     """Train what a config describes, or go on with it, and score the best weights: the leading metric of each of its `evals`."""
     train_config(config, workdir, data)
     parts = Run.load(workdir, data)
-    params = placed(parts, load_params(workdir, "best"))
+    params = placed(parts, parts.params("best"))
     found = {name: parts.evaluator(name, split, full=True).headline(params) for name in config.evals}
     return {name: scores[LEADS[name]] for name, scores in found.items() if LEADS[name] in scores}
 

@@ -32,7 +32,6 @@ from unimedvlp import config as configs
 from unimedvlp import tasks
 from unimedvlp.errors import UserError
 from unimedvlp.evaluation import retrieval
-from unimedvlp.training.checkpoints import load_params
 from unimedvlp.training.metrics_file import read_metrics
 
 SCRATCH = "scratch"
@@ -149,7 +148,7 @@ def scored(config: ConfigDict, workdir: Path, data: Path) -> dict[str, float]:
     train_config(training, workdir, data)
     parts = Run.load(workdir, data)
     parts.config.evals = config.evals
-    params = placed(parts, load_params(workdir, "newest"))
+    params = placed(parts, parts.params("newest"))
     found: dict[str, float] = {}
     for name in config.evals:
         evaluator = parts.evaluator(name, "test", full=True)

@@ -20,7 +20,6 @@ from launch.assemble import Run, placed, train_entries
 from launch.main import run as command
 from unimedvlp.systems.base import Batch, Metrics, System
 from unimedvlp.tokens.vocabulary import TEXT_START
-from unimedvlp.training.checkpoints import load_params
 
 
 def main(argv: list[str]) -> int:
@@ -39,7 +38,7 @@ def main(argv: list[str]) -> int:
     batches = [stream(step) for step in range(options.batches)]
     stream.close()
     fresh = meta.unbox(jax.jit(parts.system.init)(jax.random.key(parts.config.seed), batches[0]))
-    trained = placed(parts, load_params(options.workdir, "newest"))
+    trained = placed(parts, parts.params("newest"))
     known = without_looking(ids, parts.config.batch)
     start, end = (measured(parts.system, params, batches) for params in (fresh, trained))
     print("| | untrained | trained | without looking |\n| --- | ---: | ---: | ---: |")

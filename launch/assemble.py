@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import ml_collections
 import numpy as np
@@ -21,6 +22,7 @@ from data_pipelines.read import PreparedSplit
 from data_pipelines.shuffled import ShuffledImages
 from data_pipelines.squared import Squared
 from data_pipelines.transforms import Augment
+from launch.abstract import batch_shapes
 from unimedvlp import config as configs
 from unimedvlp import systems, tasks
 from unimedvlp.errors import UserError
@@ -38,6 +40,7 @@ from unimedvlp.tasks.report import Report
 from unimedvlp.tokens import text
 from unimedvlp.tokens.space import FILE as SPACE_FILE
 from unimedvlp.tokens.space import TokenSpace
+from unimedvlp.training.checkpoints import load_params
 
 LABELS_FILE = "labels.json"  # the findings that the training records are labelled with
 METHODS = {"greedy": Greedy, "top_p": TopP, "beam": Beam}
@@ -86,6 +89,13 @@ class Run:
         spec = configs.build(BatchSpec, config.data.spec, "data.spec")
         system = systems.build(config.system, space, spec.image_size, spec.views)
         return cls(config, Path(workdir), Path(data), space, system, make_mesh(config.mesh), spec)
+
+    def params(self, which: str = "best") -> Any:
+        """The trained parameters, the best or the newest. UserError where there are none, or they are of another architecture,
+        say that of an earlier version."""
+        shapes = batch_shapes(self.spec, self.space, self.config.batch, self.mesh)
+        model = jax.eval_shape(lambda batch: nn.unbox(self.system.init(jax.random.key(0), batch)), shapes)
+        return load_params(self.workdir, which, model)
 
     def labels(self) -> list[str]:
         """The findings that the training records are labelled with."""

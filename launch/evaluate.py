@@ -26,7 +26,6 @@ from unimedvlp.evaluation.tables import markdown
 from unimedvlp.parallel import multihost
 from unimedvlp.records import Record
 from unimedvlp.tasks.base import Reference
-from unimedvlp.training.checkpoints import load_params
 from unimedvlp.training.metrics_file import read_metrics
 
 EXAMPLE = """example:
@@ -64,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 def evaluate(parts: Run, split: str, which: str, names: Sequence[str], out: Path) -> Path:
     """Score the named entries of `evals` and write everything below `out`; returns the page's path."""
-    params = placed(parts, load_params(parts.workdir, which))
+    params = placed(parts, parts.params(which))
     page = Page(f"Evaluation of {parts.workdir.name}", f"{split} split, {which} weights of {parts.workdir.name}")
     results: dict[str, Any] = {}
     tables = []

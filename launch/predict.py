@@ -23,7 +23,6 @@ from unimedvlp.errors import UserError
 from unimedvlp.evaluation.evaluator import DECODERS
 from unimedvlp.records import MODALITIES, NEGATIVE, POSITIVE, Question, Record
 from unimedvlp.tasks.base import Task
-from unimedvlp.training.checkpoints import load_params
 
 EXAMPLE = """examples:
   unimedvlp predict --model runs/synthetic --task report --image frontal.png --image lateral.png
@@ -70,7 +69,7 @@ def main(argv: list[str]) -> int:
     study = read_study(options.image, options.question, options.text, options.modality)
     if options.out and options.task not in PICTURED:
         raise UserError(f"--out is for {', '.join(PICTURED)}; task {options.task} prints text")
-    params = load_params(options.model, options.which)
+    params = parts.params(options.which)
     if options.task in KINDS:
         objects, found = _find(parts, params, options, study)
         readable = (

@@ -18,7 +18,6 @@ from launch.main import run
 from launch.predict import predict, read_study
 from unimedvlp import config as configs
 from unimedvlp.errors import UserError
-from unimedvlp.training.checkpoints import load_params
 
 EXAMPLE = """examples:
   unimedvlp quickstart
@@ -66,7 +65,7 @@ def main(argv: list[str]) -> int:
         paths[-1].write_bytes(image)
     shown = " ".join(f"--image {path}" for path in paths)
     print(f"unimedvlp predict --model {model} --which newest --task report {shown} --json")
-    found = predict(parts, load_params(model, "newest"), "report", read_study(paths))
+    found = predict(parts, parts.params("newest"), "report", read_study(paths))
     print(json.dumps(found, indent=1), f"\nthe radiologist of the phantom wrote: {study.findings}")
 
     say(f"done in {(time.perf_counter() - begun) / 60:.1f} minutes")

@@ -98,6 +98,10 @@ def test_predict_writes_reports_answers_and_summaries(workdir, data, tmp_path, c
         (["predict", "--model", "DATA", "--task", "summarise", "--text", "x"], "expected a working directory"),
         (["evaluate", "--workdir", "WORKDIR", "--data", "DATA", "--only", "x"], "no entry ['x'] in evals"),
         (["evaluate", "--workdir", "WORKDIR", "--data", "/nowhere"], "is no prepared data set"),
+        (
+            ["evaluate", "--workdir", "WORKDIR", "--data", "DATA", "--set", "system.model.width=32"],
+            "another architecture",
+        ),
         (["train", "--config", CONFIG, "--workdir", "W", "--set", "stps=3"], "did you mean 'steps'"),
         (["train", "--config", "configs/nothing.py", "--workdir", "W"], "no config file"),
         (["train", "--config", CONFIG, "--workdir", "gs://bucket/run"], "through a mount"),
@@ -119,6 +123,8 @@ def test_a_checkpoint_of_another_architecture_is_named(workdir, data, tmp_path, 
     overrides = [item for item in SMALL if "width" not in item]
     arguments = ["train", "--config", CONFIG, "--data", str(data), "--workdir", str(other), "--set", *overrides]
     assert main([*arguments, "system.model.width=32", "steps=8"]) == 2
+    assert "another architecture" in capsys.readouterr().err
+    assert main(["predict", "--model", str(other), "--task", "summarise", "--text", "Clear lungs."]) == 2
     assert "another architecture" in capsys.readouterr().err
 
 

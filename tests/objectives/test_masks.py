@@ -20,14 +20,14 @@ def test_sampling_equals_scipy():
     for b in range(3):
         grid = points[b].T * np.array([[7], [9]]) - 0.5
         expected = [map_coordinates(m, grid, order=1, mode="nearest") for m in maps[b]]
-        np.testing.assert_allclose(found[b], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[b].T, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_sampling_at_pixel_centres_and_of_bytes():
     pixels = jnp.arange(12, dtype=jnp.uint8).reshape(1, 3, 4)
     centres = np.stack(np.meshgrid((np.arange(3) + 0.5) / 3, (np.arange(4) + 0.5) / 4, indexing="ij"), axis=-1)
     found = jax.jit(masks.sample_points)(pixels, centres.reshape(-1, 2))
-    np.testing.assert_allclose(found[0], np.arange(12), atol=1e-5)
+    np.testing.assert_allclose(found[:, 0], np.arange(12), atol=1e-5)
 
 
 def test_uncertain_points_lie_where_logits_are_small():
@@ -58,12 +58,16 @@ def test_focal_loss():
     np.testing.assert_allclose(masks.focal(LOGITS[:, :3], TARGETS), each.mean(-1), rtol=1e-4)
 
 
+def points_first(pairwise):
+    return lambda a, b: pairwise(a.swapaxes(1, 2), b.swapaxes(1, 2))
+
+
 def test_all_pairs_equal_single_ones():
     probabilities, boxes = jax.nn.sigmoid(LOGITS), jnp.asarray(RNG.random((2, 3, 4)), jnp.float32)
     maps = LOGITS.reshape(2, 4, 5, 6)
     for pairwise, paired, a, b in (
-        (masks.pairwise_bce, masks.point_bce, LOGITS, TARGETS),
-        (masks.pairwise_dice, masks.dice, probabilities, TARGETS),
+        (points_first(masks.pairwise_bce), masks.point_bce, LOGITS, TARGETS),
+        (points_first(masks.pairwise_dice), masks.dice, probabilities, TARGETS),
         (masks.pairwise_projection, masks.projection, maps, boxes),
     ):
         expected = jax.jit(paired)(a[:, :, None], b[:, None])
@@ -91,7 +95,7 @@ def test_gradients_of_saturated_masks_are_finite():
     @jax.grad
     def gradient(logits):
         points = masks.uncertain_points(jax.random.key(0), logits, 12)
-        sampled = masks.sample_points(logits[:, None], points)[:, 0]
+        sampled = masks.sample_points(logits[:, None], points)[..., 0]
         targets = jnp.ones_like(sampled)
         terms = masks.point_bce(sampled, targets) + masks.dice(jax.nn.sigmoid(sampled), targets)
         return (terms + masks.focal(sampled, targets) + masks.projection(logits, jnp.array([0.0, 0, 1, 1]))).sum()

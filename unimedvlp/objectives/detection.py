@@ -84,8 +84,8 @@ def _losses(
         logits = pick(predicted["mask"], matched)
         known = real & targets["has_mask"]
         places = _places(rng, logits, known, points)
-        truth = masks.sample_points(targets["mask"][:, :, None], places)[:, :, 0]
-        at_points = masks.sample_points(logits[:, :, None], places)[:, :, 0]
+        truth = masks.sample_points(targets["mask"][:, :, None], places)[..., 0]
+        at_points = masks.sample_points(logits[:, :, None], places)[..., 0]
         terms["mask"] = masked_mean(masks.point_bce(at_points, truth), known)
         terms["dice"] = masked_mean(masks.dice(jax.nn.sigmoid(at_points), truth), known)
         terms["projection"] = masked_mean(masks.projection(logits, targets["box"]), real & ~targets["has_mask"])

@@ -10,7 +10,9 @@ from flax.core import meta
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from benchmarks import train_step, unimed_pair  # noqa: E402
+from benchmarks import train_step, unimed_pair, unimed_twin  # noqa: E402
+from unimedvlp.models.pointer import Past, Pointer  # noqa: E402
+from unimedvlp.tokens.vocabulary import BOS, COORDINATE_BINS, COORDINATE_START  # noqa: E402
 
 
 def ours(params, system, batch):
@@ -33,6 +35,36 @@ def test_as_many_parameters_and_the_same_terms(size):
     expected = jax.eval_shape(functools.partial(ours, system=system, batch=batch), params)
     found = twin.terms(*map(torch.tensor, unimed_pair.torch_inputs(batch)))
     assert set(found) == set(expected) and all(torch.isfinite(term) for term in found.values())
+
+
+def pointed(module, logits, hidden, ids, states, corners):
+    places = module.places(states, corners)
+    past = Past.of(places)
+    hidden = module.look(hidden, ids, places, past)
+    return module(logits, hidden, ids, ids > 0, places, past)[0]
+
+
+def test_the_pointer_with_the_same_weights_gives_the_same():
+    """Two boxes, each with a class, behind a begin."""
+    rng, width, vocab = np.random.default_rng(0), 32, COORDINATE_START + COORDINATE_BINS + 4
+    corners = np.sort(rng.random((2, 5, 2, 2)), axis=2).reshape(2, 5, 4).astype(np.float32)
+    boxes = COORDINATE_START + np.round(corners[:, :2] * (COORDINATE_BINS - 1)).astype(np.int32)
+    said = np.concatenate([boxes, np.full((2, 2, 1), vocab - 1)], axis=2).reshape(2, 10)
+    ids = np.concatenate([np.full((2, 1), BOS), said], axis=1).astype(np.int32)
+    hidden, states = (rng.standard_normal((2, n, width)).astype(np.float32) for n in (11, 5))
+    given = rng.standard_normal((2, 11, vocab)).astype(np.float32), hidden, ids, states, corners
+    ours = Pointer(width, COORDINATE_START, COORDINATE_BINS)
+    params = meta.unbox(ours.init(jax.random.key(0), *given, method=pointed)["params"])
+    params = jax.tree.map(lambda x: x + 0.1 * rng.standard_normal(x.shape).astype(np.float32), params)
+    twin = unimed_twin.Pointer(width)
+    for name, value in params.items():
+        parts = {"weight": value["kernel"].T, "bias": value["bias"]} if isinstance(value, dict) else {"": value}
+        for part, x in parts.items():
+            twin.get_parameter(f"{name}.{part}".rstrip(".")).data = torch.tensor(np.asarray(x))
+    logits, hidden, ids, states, corners = map(torch.tensor, given)
+    places = twin.places(states, corners)
+    found = twin(logits, twin.look(hidden, ids, places), ids, places).detach()
+    np.testing.assert_allclose(found, ours.apply({"params": params}, *given, method=pointed), atol=1e-4)
 
 
 def test_a_step_of_the_twin_lowers_its_loss():

@@ -163,6 +163,16 @@ def test_load_params_says_what_is_missing(tmp_path, workdir):
         load_params(workdir, "best")
 
 
+def test_load_params_names_a_damaged_checkpoint(tmp_path, state):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state)
+    for path in (tmp_path / "checkpoints" / "1").rglob("*"):
+        if path.is_file() and path.name != "_CHECKPOINT_METADATA":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"checkpoints/1 is damaged: "):
+        load_params(tmp_path, "newest")
+
+
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), ValueError("write: No space left on device")])
 def test_full_disk_keeps_the_previous_checkpoint(workdir, state, monkeypatch, error):
     def full(*_, **__):

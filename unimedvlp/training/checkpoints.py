@@ -93,8 +93,8 @@ class Checkpoints:
             except (UserError, jax.errors.JaxRuntimeError):
                 raise
             except Exception as error:  # Orbax has no error class of its own: damaged data raise anything
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
-                log.warning("checkpoint %s is damaged and not used: %s", self.newest.directory / str(candidate), reason)
+                path = self.newest.directory / str(candidate)
+                log.warning("checkpoint %s is damaged and not used: %s", path, _reason(error))
                 damaged.append(candidate)
                 continue
             self._set_aside(damaged)
@@ -156,14 +156,26 @@ def load_params(workdir: Path | str, which: str = "best", abstract: dict | None 
             raise UserError(
                 f"{directory}: no finished checkpoint yet; train longer or choose the other of best, newest"
             )
-        saved = manager.item_metadata(step)
-        like = {name: saved[name].tree for name in names if name in saved}
-        if abstract is not None:
-            _compare({"params": abstract}, {"params": like["params"]}, directory / str(step))
-        where = trees.flat({} if abstract is None else abstract)
-        wanted = {name: trees.unflat(_placed(tree, where), tree) for name, tree in like.items()}
-        items = _read(manager, step, wanted)
+        try:
+            saved = manager.item_metadata(step)
+            like = {name: saved[name].tree for name in names if name in saved}
+            if abstract is not None:
+                _compare({"params": abstract}, {"params": like["params"]}, directory / str(step))
+            where = trees.flat({} if abstract is None else abstract)
+            wanted = {name: trees.unflat(_placed(tree, where), tree) for name, tree in like.items()}
+            items = _read(manager, step, wanted)
+        except (UserError, jax.errors.JaxRuntimeError):
+            raise
+        except Exception as error:  # as in `restore`
+            raise UserError(
+                f"{directory / str(step)} is damaged: {_reason(error)}; choose the other of best, newest, or restore it "
+                "from a backup"
+            ) from error
     return trees.override(items["params"], items["ema"]) if "ema" in items else items["params"]
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:160]
 
 
 def _placed(saved: Any, where: dict[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
